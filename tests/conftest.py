@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 
 from corpusmill.pipelines.system.kernel_cache import use_kernel_cache
-from tests import bytecode, kernels_ahead, order, process_state, writes
+from tests import bytecode, heap, kernels_ahead, order, process_state, writes
 from tests.warm import READY_TO_TRAIN, Warm
 
 bytecode.keep()
@@ -39,6 +39,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection() -> Generator[None, object, object]:
     with bytecode.compiled_once():
         return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    heap.leave_imports_alone()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -13,13 +13,15 @@ file after file (`--dist loadfile --no-loadscope-reorder`) end with short ones, 
 from __future__ import annotations
 
 import random
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parent
 LONGEST_FIRST = (
-    *("end_to_end", "faults", "pipelines/run", "training_hooks", "tokenizer"),
+    "training_hooks",  # of the longest ones; and few of them wait for kernels, which are compiled meanwhile
+    *("end_to_end", "faults", "pipelines/run", "tokenizer"),
     *("pipelines/system/test_time_limit.py", "test_layout.py"),  # they would come last, each on one core
 )
 
@@ -61,6 +63,7 @@ def drawn(names: list[tuple[str, str]], seed: str, grain: str, part: tuple[int, 
     return [position for block in blocks[part[0] - 1 :: part[1]] for position in block]
 
 
+@cache
 def turn(path: Path) -> int:
     """Which of `LONGEST_FIRST` a file belongs to; their number for all others."""
     places = [TESTS / place in (path, *path.parents) for place in LONGEST_FIRST]

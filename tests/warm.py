@@ -7,7 +7,6 @@ tested of how processes start (imports, working directory, variables) uses proce
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import logging
@@ -37,7 +36,7 @@ import numpy as np
 import torch
 import corpusmill.training_hooks as room
 torch.set_num_threads(1)
-for name in ("evaluation", "kernels", "loading", "model", "precision", "trainer"):
+for name in ("distributed", "evaluation", "kernels", "loading", "model", "precision", "schedules", "trainer"):
     package = importlib.import_module(f"{room.__name__}.{name}")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
@@ -105,6 +104,7 @@ def serve(code: str) -> None:
     from corpusmill.pipelines.sources.jsonl import Jsonl
     from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
     from corpusmill.tokenizer.bpe.probes import probe_texts
+    from tests.heap import leave_imports_alone
     from tests.writes import wait_for_no_disk
 
     wait_for_no_disk()
@@ -117,7 +117,7 @@ def serve(code: str) -> None:
     for spellings in ((), SPECIAL_TOKENS.values()):  # of an acceptance, and of a tokenizer that is trained
         probe_texts(spellings)
     exec(code, {})
-    gc.freeze()
+    leave_imports_alone()
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

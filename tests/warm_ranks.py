@@ -3,15 +3,22 @@ torch: real processes and real deaths, without seconds of imports for each."""
 
 from __future__ import annotations
 
+import importlib
+import json
 import logging
 import os
 import signal
+import time
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tests.warm import _environment, _Fork, _leave, _streams
 
 FORKED_RANKS = "from tests.warm_ranks import fork_ranks; fork_ranks()"
 """Code for `Warm.call` and `forked`."""
+GANG = "from tests.warm_ranks import run_gang; run_gang({module!r}, {folder!r}, {ranks}, {limit})"
+"""Code for `Warm.call`, which has no command besides."""
 
 
 class _ForkedRank(_Fork):
@@ -59,3 +66,32 @@ def _rank(gang: Any, orders: int, output: int, answers: int) -> None:
         logger.setLevel(logging.NOTSET)
     faultpoints._seen.clear()
     main(answers)
+
+
+def run_gang(module: str, folder: str, ranks: int, limit: float) -> None:
+    """Do `main(rank, folder)` of a module in a fork for each rank, end all after `limit` seconds, and end
+    this process. The folder gets what each says, `RANK.log`, and their exit codes, `codes.json`."""
+    pids = []
+    for rank in range(ranks):
+        pid = os.fork()
+        if pid == 0:
+            _leave(partial(_member, module, Path(folder), rank))
+        pids.append(pid)
+    codes: dict[int, int] = {}
+    until = time.monotonic() + limit
+    while left := [pid for pid in pids if pid not in codes]:
+        for pid in left:
+            if time.monotonic() > until:
+                os.kill(pid, signal.SIGKILL)
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                codes[pid] = os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    Path(folder, "codes.json").write_text(json.dumps([codes[pid] for pid in pids]), "utf-8")
+    raise SystemExit(0)
+
+
+def _member(module: str, folder: Path, rank: int) -> None:
+    log = os.open(folder / f"{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    _streams(os.open(os.devnull, os.O_RDONLY), log, log)
+    importlib.import_module(module).main(rank, folder)

@@ -1,4 +1,4 @@
-"""One of four ranks of a small training with spread experts, as a process: `python -m ... RANK FOLDER`.
+"""One of four ranks of a small training with spread experts, as a process: `main(RANK, FOLDER)`.
 
 `train` is what every rank and the single process run. Results of a rank are files in the folder; at the end
 the last rank dies, and the first tells what its next exchange with it raises.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -183,7 +182,3 @@ def main(rank: int, folder: Path) -> None:
         except RuntimeError as error:
             told["error"] = str(error)
     (folder / f"{rank}.json").write_text(json.dumps(told), "utf-8")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""One of four ranks that run the passes of a pipeline, as a process: `python -m ... RANK FOLDER`.
+"""One of four ranks that run the passes of a pipeline, as a process: `main(RANK, FOLDER)`.
 
 Every case is a step of one batch: gradients, losses, loads and routing of this rank go into the folder. At
 the end the last rank hangs in a forward pass, then dies in one, and the others tell what that raises.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -218,7 +217,3 @@ def main(rank: int, folder: Path) -> None:
         dist.barrier()
         error = ranks.lost(lambda: os._exit(7), seconds=60)
         (folder / f"{rank}.dies").write_text(error, "utf-8")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))

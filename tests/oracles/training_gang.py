@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,9 @@ from corpusmill.pipelines.contract.errors import Interrupted
 from corpusmill.training_hooks.trainer.checkpoint import open_checkpoint
 from corpusmill.training_hooks.trainer.ranked_task import RankedTask
 from corpusmill.training_hooks.trainer.workers import Alone
+from tests.warm import Warm
+from tests.warm_ranks import GANG
 
-ROOT = Path(__file__).parents[2]
 RANKS = 4
 LIMIT = 900  # seconds that the gang may take before it is ended
 DIED = 7  # exit code of the rank that dies
@@ -36,29 +34,21 @@ class Ranks:
         return found
 
 
-def run_ranks(module: str, folder: Path, ranks: int, limit: float, codes: list[int]) -> None:
-    """Run `module` in that many processes, each given its rank and `folder`, and assert their exit codes.
-    All are ended after `limit` seconds."""
-    env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+def run_ranks(training: Warm, module: str, folder: Path, ranks: int, limit: float, codes: list[int]) -> None:
+    """Run `main(rank, folder)` of `module` in a process for each rank, and assert their exit codes. All are
+    ended after `limit` seconds."""
+    code = GANG.format(module=module, folder=str(folder), ranks=ranks, limit=limit)
+    done = training.call(code=code, env={"GLOO_SOCKET_IFNAME": "lo"})
+    assert done.returncode == 0, done.stderr
     logs = [folder / f"{rank}.log" for rank in range(ranks)]
-    started = []
-    for rank, log in enumerate(logs):
-        with log.open("wb") as out:
-            command = [sys.executable, "-m", module, str(rank), str(folder)]
-            started.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out))
-    try:
-        found = [process.wait(limit) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+    found = json.loads((folder / "codes.json").read_text("utf-8"))
     assert found == codes, "\n".join(log.read_text("utf-8", "replace")[-3000:] for log in logs)
 
 
-def gang(folder: Path, cases: list[dict[str, Any]]) -> Ranks:
+def gang(training: Warm, folder: Path, cases: list[dict[str, Any]]) -> Ranks:
     """What `RANKS` processes leave that do `cases` in `folder`; the second dies in the last one."""
     (folder / "cases.json").write_text(json.dumps(cases), "utf-8")
-    run_ranks("tests.oracles.training_ranks", folder, RANKS, LIMIT, [0, DIED, 0, 0])
+    run_ranks(training, "tests.oracles.training_ranks", folder, RANKS, LIMIT, [0, DIED, 0, 0])
     return Ranks(folder)
 
 
@@ -102,7 +92,7 @@ def follows(found: list[dict[str, Any]], wanted: list[dict[str, Any]], *, rel: f
             assert mine[name] == theirs[name], name
         for name in ("loss", "mtp_loss", "balance_loss", "loss_by_source", "gradient_norm"):
             assert mine[name] == pytest.approx(theirs[name], rel=rel), (mine["step"], name)
-        assert ("held_out" in mine) == (mine["step"] % 10 == 0)
+        assert ("held_out" in mine) == (mine["step"] % 5 == 0)
         assert mine.get("held_out", {}) == pytest.approx(theirs.get("held_out", {}), rel=rel)
 
 

@@ -1,4 +1,4 @@
-"""Ranks of trainings, as processes that do one case after another: `python -m ... RANK FOLDER`.
+"""Ranks of trainings, as processes that do one case after another: `main(RANK, FOLDER)`.
 
 FOLDER has `cases.json`: of each case its name, options of `Train` (of `ExtendContext` where it has a
 `model`), seed, ranks, shards, the scratch folder by name, after how many steps the last rank is asked to stop
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -147,7 +146,3 @@ def main(rank: int, folder: Path) -> None:
         if rank < case["ranks"]:
             told = do(case, rank, folder)
             (folder / f"{case['name']}.{rank}.json").write_text(json.dumps(told), "utf-8")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))

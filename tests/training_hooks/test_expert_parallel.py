@@ -28,6 +28,7 @@ from corpusmill.training_hooks.trainer.options import Parallel
 from tests.oracles.expert_layer import CASES, TOKENS, LocalFlat, LocalTwoLevel, layer_of, run_layer, share
 from tests.oracles.expert_parallel_ranks import CONFIG, NODES, RANKS, STEPS, WIDE, nodes, train
 from tests.oracles.training_gang import run_ranks
+from tests.warm import Warm
 
 LIMIT = 300  # seconds that the processes may take before they are ended
 LOW = Wire("fp8", "bf16")
@@ -41,10 +42,10 @@ def alone() -> tuple[list[float], dict[str, Tensor]]:
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def ranks(training: Warm, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """What the ranks told, and the tensors of each."""
     folder = tmp_path_factory.mktemp("ranks")
-    run_ranks("tests.oracles.expert_parallel_ranks", folder, RANKS, LIMIT, [0, 0, 0, 7])
+    run_ranks(training, "tests.oracles.expert_parallel_ranks", folder, RANKS, LIMIT, [0, 0, 0, 7])
     told = [json.loads((folder / f"{rank}.json").read_text("utf-8")) for rank in range(RANKS)]
     return told, [load_file(folder / f"{rank}.safetensors") for rank in range(RANKS)]
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from corpusmill.training_hooks.loading.permutation import Permutation
 from tests.oracles import feistel
@@ -50,6 +49,8 @@ LARGE = st.sampled_from([20_000, 65_536, 65_537, 99_991])
 @settings(deadline=None, max_examples=12, derandomize=True)
 @given(n=LARGE, seed=st.integers(0, 2**40))
 def test_ranks_at_any_lag_are_uncorrelated_and_neighbours_part(n: int, seed: int) -> None:
+    from scipy import stats
+
     order = Permutation(n, seed, "p")(np.arange(n))
     for lag in (1, 2, 3, 8, 64, 1024):
         assert abs(np.corrcoef(order[:-lag], order[lag:])[0, 1]) < 5 / np.sqrt(n - lag)
@@ -61,6 +62,8 @@ def test_ranks_at_any_lag_are_uncorrelated_and_neighbours_part(n: int, seed: int
 @given(n=LARGE, seed=st.integers(0, 2**40))
 def test_every_part_of_the_order_is_spread_evenly(n: int, seed: int) -> None:
     """Chi-square of 32 x 32 cells of position and place: 31 x 31 degrees of freedom."""
+    from scipy import stats
+
     order = Permutation(n, seed, "p")(np.arange(n))
     edges = np.arange(33) * n / 32
     cells = np.histogram2d(np.arange(n), order, bins=[edges, edges])[0]
@@ -74,6 +77,8 @@ def test_every_part_of_the_order_is_spread_evenly(n: int, seed: int) -> None:
 def test_windows_hold_what_draws_without_replacement_hold(n: int, seed: int, share: float) -> None:
     """Of a source whose rows stand together, as shards may have it, every window of the order holds as many
     rows as a hypergeometric draw: mean, variance and extremes."""
+    from scipy import stats
+
     order = Permutation(n, seed, "p")(np.arange(n))
     marked, size = int(share * n), 500
     windows = n // size
@@ -87,6 +92,8 @@ def test_windows_hold_what_draws_without_replacement_hold(n: int, seed: int, sha
 
 
 def test_orders_of_two_epochs_have_nothing_in_common() -> None:
+    from scipy import stats
+
     n = 50_000
     first, second = (Permutation(n, 5, f"order of epoch {e}")(np.arange(n)) for e in range(2))
     assert abs(np.corrcoef(first, second)[0, 1]) < 5 / np.sqrt(n)

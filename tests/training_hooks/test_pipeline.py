@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -49,8 +45,9 @@ from tests.oracles.pipeline_ranks import (
     rows_of,
     told,
 )
+from tests.oracles.training_gang import run_ranks
+from tests.warm import Warm
 
-ROOT = Path(__file__).parents[2]
 LIMIT = 900  # seconds that the processes may take before they are ended
 Step = tuple[dict[str, Tensor], dict[str, Any]]
 Gang = tuple[list[Step], dict[str, list[str]]]
@@ -81,29 +78,11 @@ def alone_as(case: Case, mode: Mode = "fp32") -> Step:
 
 
 @pytest.fixture(scope="module")
-def gang(tmp_path_factory: pytest.TempPathFactory) -> Gang:
+def gang(training: Warm, tmp_path_factory: pytest.TempPathFactory) -> Gang:
     """What the ranks told, `CASE/NAME` and by case, and what it raised in the others that the last hung and
     that it died."""
     folder = tmp_path_factory.mktemp("ranks")
-    env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.oracles.pipeline_ranks"]
-    logs = [folder / f"{rank}.log" for rank in range(RANKS)]
-    started = []
-    for rank, log in enumerate(logs):
-        with log.open("wb") as out:
-            started.append(
-                subprocess.Popen(
-                    [*command, str(rank), str(folder)], cwd=ROOT, env=env, stdout=out, stderr=out
-                )
-            )
-    until = time.monotonic() + LIMIT
-    try:
-        codes = [process.wait(max(0.0, until - time.monotonic())) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    assert codes == [0, 0, 0, 7], "\n".join(log.read_text("utf-8", "replace") for log in logs)
+    run_ranks(training, "tests.oracles.pipeline_ranks", folder, RANKS, LIMIT, [0, 0, 0, 7])
     steps = [
         (load_file(folder / f"{rank}.safetensors"), json.loads((folder / f"{rank}.json").read_text("utf-8")))
         for rank in range(RANKS)

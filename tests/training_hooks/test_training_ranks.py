@@ -39,11 +39,12 @@ from tests.oracles.training_gang import (
     off,
     worst,
 )
+from tests.warm import Warm
 
-STEPS = 20
+STEPS = 10
 OPTIONS: dict[str, Any] = {  # 2 sequences a step at first, so that some of four ranks have padding alone
     "steps": STEPS, "batch_size": 8, "micro_batch_size": 4, "context": 16, "learning_rate": 0.003,
-    "threads": 1, "schedule": "report", "ema": 0.9, "peak_tflops": 1.0, "evaluate": {"every": 10},
+    "threads": 1, "schedule": "report", "ema": 0.9, "peak_tflops": 1.0, "evaluate": {"every": 5},
     "checkpoint": {"every": 5, "keep": 100},
 }  # fmt: skip
 LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {  # pipeline x experts x data
@@ -62,7 +63,7 @@ REAL_LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
 }
 SEEDS = (1, 3)  # which texts are drawn, and the order of rows
 REAL_CASES = [(name, 1) for name in REAL_LAYOUTS] + [("1x2x2", 3), ("2x2x1", 3)]
-REAL: dict[str, Any] = {"sums": "fp64", "ema": None, "evaluate": {}, "checkpoint": {"every": 20}}
+REAL: dict[str, Any] = {"sums": "fp64", "ema": None, "evaluate": {}, "checkpoint": {"every": STEPS}}
 LONGER: dict[str, Any] = {  # a phase of rows of 32 tokens after one of 16
     "sequence_length": 32, "steps": 6, "batch_size": 8, "micro_batch_size": 4, "threads": 1,
     "peak_tflops": 1.0, "sums": "fp64",
@@ -138,6 +139,7 @@ def ranks(
     real: dict[int, list[Path]],
     started: str,
     one: Path,
+    training: Warm,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Ranks:
     folder = tmp_path_factory.mktemp("ranks")
@@ -174,7 +176,7 @@ def ranks(
     case("uneven", 3, {"experts": 3})
     case("unfilled", 2, {"pipeline": 2, "schedule": "dualpipe"}, changed={"batch_size": 3})
     case("dies", 2, {}, dies_at=10)
-    return gang(folder, cases)
+    return gang(training, folder, cases)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -210,7 +212,7 @@ def one_on_real(
 def test_sums_in_fp64_make_layouts_one_on_real_texts(
     layout: str, seed: int, one_on_real: dict[int, Path], ranks: Ranks
 ) -> None:
-    """Losses, gradients and weights of 20 steps to 1e-6. Nearly always they are the same bits; a number near
+    """Losses, gradients and weights of 10 steps to 1e-6. Nearly always they are the same bits; a number near
     the middle between two of FP32 may be rounded to the other."""
     if not one_on_real:
         pytest.skip(f"no corpora in {DATA}; set CORPUSMILL_DATA")

@@ -36,6 +36,8 @@ class Lazy:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_"):  # pytest looks into whatever a file names for a wrapped fixture
+            raise AttributeError(attribute)
         return getattr(importlib.import_module(self._name), attribute)
 
 
