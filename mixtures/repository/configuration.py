@@ -14,7 +14,15 @@ from typing import Any
 
 LONGEST, DEEPEST = 2**18, 64  # characters; brackets open at once
 NAMES = frozenset(
-    ["go.mod", "Cargo.toml", "package.json", "tsconfig.json", "tsconfig.base.json", "jsconfig.json"]
+    [
+        "go.mod",
+        "go.work",
+        "Cargo.toml",
+        "package.json",
+        "tsconfig.json",
+        "tsconfig.base.json",
+        "jsconfig.json",
+    ]
 )
 _STRING_OR_COMMENT = re.compile(r'"(?:[^"\\\n]++|\\.)*+"?|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/)?+')
 _LAST_COMMA = re.compile(r",(?=\s*+[\]}])")

@@ -39,6 +39,7 @@ def dependencies_of(paths: Sequence[str], texts: Sequence[str]) -> Dependencies:
 
     Time: linear in the texts, and in the paths times the logarithm of their number.
     """
+    texts = [text.removeprefix("\ufeff") for text in texts]
     configurations = {path: text for path, text in zip(paths, texts, strict=True) if is_configuration(path)}
     files = Files(paths, configurations)
     nodes = _Nodes(files, len(paths))

@@ -1,7 +1,8 @@
 """Go: `import` declarations, which stand before all others of a file.
 
 An import names a package, all files of one folder but its tests. Where the repository has `go.mod`, its
-`module` says which path its folder has; of several the longest that fits counts. Copies lie under `vendor`.
+`module` says which path its folder has, and `replace` there or in `go.work` which folder stands for another
+path. Of several the longest that fits counts. Copies lie under `vendor`.
 Without `go.mod` folders are matched from the end of the path, and a folder that holds all files is the root
 of the module if it is named after it, as those of archives are (`cobra-1.8.1`). Files of tests need the
 package that they lie in.
@@ -36,6 +37,10 @@ _TOKENS = re.compile(
 )
 _QUOTED = re.compile(r'//[^\n]*|"([^"\n]+)"|`([^`\n]+)`')
 _VERSION = re.compile(r"v\d+")
+_REPLACED = re.compile(
+    r'^[ \t]*(?:replace[ \t]+)?"?([^\s"(]+)"?(?:[ \t]+v\S+)?[ \t]+=>[ \t]+"?(\.\.?(?:/[^\s"]*)?)"?',
+    re.MULTILINE,
+)
 _MODULE = re.compile(r'^[ \t]*module[ \t]+"?([^\s"]+)', re.MULTILINE)
 
 
@@ -70,6 +75,10 @@ def _modules(files: Files) -> dict[str, str]:
         declared = _MODULE.search(text)
         if declared is not None:
             found.setdefault(declared[1], dirname(path))
+    for name in ("go.mod", "go.work"):
+        for path, text in files.configurations(name):
+            for module, folder in _REPLACED.findall(text):
+                found.setdefault(module, _relative(dirname(path), folder))
     return found
 
 

@@ -5,9 +5,9 @@ not firm.
 
 A specifier with a leading dot is a path from the importer. Others are looked up in `paths` and `baseUrl` of
 the nearest `tsconfig.json` or `jsconfig.json` above the importer, then among the names of the packages of
-the repository (`package.json`), and `@/x` and `~/x` in `src` of a folder above. A folder means its `index`,
-or what its `package.json` calls `main`; a path without suffix, or with the suffix that it is compiled to,
-the source file.
+the repository (`node_packages`: `package.json`, with its `exports` and `imports`), and `@/x` and `~/x` in
+`src` of a folder above. A folder means its `index`, or what its `package.json` calls `main`; a path without
+suffix, or with the suffix that it is compiled to, the source file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from corpusmill.mixtures.repository.configuration import read_json
 from corpusmill.mixtures.repository.files import Files, ancestors
 from corpusmill.mixtures.repository.language import FIRM, LATER, Import, Language, Statement, words
+from corpusmill.mixtures.repository.languages.node_packages import mains, package_places
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -108,8 +109,8 @@ def _file(files: Files, base: str, order: tuple[str, ...]) -> str | None:
     if suffix in _JAVASCRIPT or suffix in _TYPESCRIPT:
         tried += [stem + one for one in order]
     found = next((path for path in tried if files.has(path)), None)
-    if found is None and base in files.once(_mains):
-        main = normpath(join(base, files.once(_mains)[base]))
+    if found is None and base in files.once(mains):
+        main = normpath(join(base, files.once(mains)[base]))
         places = (main, *(main + one for one in order), *(f"{main}/index{one}" for one in order))
         found = next((path for path in places if files.has(path)), None)
     if found is None:
@@ -124,13 +125,8 @@ def _absolute(files: Files, importer: str, target: str) -> Iterator[str]:
     nearest = next((configured[a] for a in ancestors(dirname(importer)) if a in configured), None)
     if nearest is not None:
         yield from nearest.places(target)
-    packages = files.once(_packages)
+    yield from package_places(files, importer, target)
     parts = target.split("/")
-    for length in (1, 2):
-        folder = packages.get("/".join(parts[:length]))
-        if folder is not None:
-            inside = join(folder, *parts[length:])
-            yield from (inside, join(folder, "src", *parts[length:]))
     if parts[0] in ("@", "~"):
         yield from (join(above, "src", *parts[1:]) for above in ancestors(dirname(importer)))
         yield from (join(above, *parts[1:]) for above in ancestors(dirname(importer)))
@@ -171,27 +167,6 @@ def _configured(files: Files) -> dict[str, _Paths]:
             options = read_json(text).get("compilerOptions")
             if isinstance(options, dict) and ("baseUrl" in options or "paths" in options):
                 found.setdefault(dirname(path), _Paths(dirname(path), options))
-    return found
-
-
-def _packages(files: Files) -> dict[str, str]:
-    """The folder of each package of the repository by its name; of two of one name the first."""
-    found: dict[str, str] = {}
-    for path, text in files.configurations("package.json"):
-        name = read_json(text).get("name")
-        if isinstance(name, str):
-            found.setdefault(name, dirname(path))
-    return found
-
-
-def _mains(files: Files) -> dict[str, str]:
-    """By folder the file that its `package.json` says is its entry: sources before what they are built to."""
-    found: dict[str, str] = {}
-    for path, text in files.configurations("package.json"):
-        options = read_json(text)
-        for key in ("source", "module", "main", "types"):
-            if isinstance(options.get(key), str):
-                found.setdefault(dirname(path), options[key])
     return found
 
 

@@ -8,7 +8,8 @@ Modules are found as the compiler does, from the importer's place: `src/a.rs` an
 module a of the crate in `src`, and hold those in `src/a/`. A path is followed as far as it names modules,
 and means the file of the last one; where none is named, the root of the crate. `lib.rs`, `main.rs`,
 `build.rs` and every file directly in `bin`, `examples`, `tests` and `benches` are roots. Other crates of the
-repository are known by `Cargo.toml`, or by the name of the folder that holds `src/lib.rs`.
+repository are known by `Cargo.toml`, under the names that the importer's own gives them, or by the name of
+the folder that holds `src/lib.rs`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from posixpath import basename, dirname, join, normpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from corpusmill.mixtures.repository.configuration import read_toml
 from corpusmill.mixtures.repository.files import Files, ancestors
@@ -127,7 +128,7 @@ def _resolve(files: Files, importer: str, imported: Import) -> Iterator[str]:
         if imported.inside == 0:
             yield from _first(files, _module_files(files, importer, parts[0], imported.names[1]))
         return
-    place, crates = _Place(files, importer), files.once(_crates)
+    place = _Place(files, importer)
     if parts[0] == "crate":
         yield from _followed(files, place.root, place.crate, parts[1:])
     elif parts[0] in ("self", "super"):
@@ -140,8 +141,7 @@ def _resolve(files: Files, importer: str, imported: Import) -> Iterator[str]:
             yield from _followed(files, place.file_of(folder), folder, names)
     elif (own := _child(files, place.folder, parts[0])) is not None and not imported.names:
         yield from _followed(files, own, place.folder, parts)
-    elif parts[0] in crates:
-        root = crates[parts[0]]
+    elif (root := _crate(files, importer, parts[0])) is not None:
         yield from _followed(files, root, dirname(root), parts[1:])
     elif len(parts) > 1 and _child(files, place.crate, parts[0]) is not None:
         yield from _followed(files, place.root, place.crate, parts)  # as of the edition of 2015
@@ -208,11 +208,35 @@ def _followed(files: Files, start: str | None, folder: str, names: Sequence[str]
     return [] if found is None else [found]
 
 
+def _crate(files: Files, importer: str, name: str) -> str | None:
+    """The root of the library that code of the importer knows by this name: a dependency of its `Cargo.toml`
+    or of its workspace that has a path or another name there, else a library of that name.
+    """
+    renamed = files.once(_dependencies)
+    for folder in ancestors(dirname(importer)):
+        root = renamed.get((folder, name))
+        if root is not None:
+            return root
+    return files.once(_crates).get(name)
+
+
 def _crates(files: Files) -> dict[str, str]:
     """The root of each library of the repository by the name that code has for it; of two of one name the
     first.
     """
     found: dict[str, str] = {}
+    for name, root in files.once(_libraries).values():
+        if name is not None:
+            found.setdefault(name, root)
+    for folder in files.folders("src"):
+        if files.has(join(folder, "lib.rs")):
+            found.setdefault(basename(dirname(folder)).replace("-", "_"), join(folder, "lib.rs"))
+    return found
+
+
+def _libraries(files: Files) -> dict[str, tuple[str | None, str]]:
+    """By the folder of a `Cargo.toml` the name and the root of its library, if that is there."""
+    found: dict[str, tuple[str | None, str]] = {}
     for path, text in files.configurations("Cargo.toml"):
         options = read_toml(text)
         package, library = options.get("package"), options.get("lib")
@@ -220,12 +244,41 @@ def _crates(files: Files) -> dict[str, str]:
         name = next((one for one in named if isinstance(one, str)), None)
         inside = library.get("path") if isinstance(library, dict) else None
         root = normpath(join(dirname(path), inside if isinstance(inside, str) else "src/lib.rs"))
-        if name is not None and files.has(root):
-            found.setdefault(name.replace("-", "_"), root)
-    for folder in files.folders("src"):
-        if files.has(join(folder, "lib.rs")):
-            found.setdefault(basename(dirname(folder)).replace("-", "_"), join(folder, "lib.rs"))
+        if files.has(root):
+            found[dirname(path)] = (name.replace("-", "_") if name is not None else None, root)
     return found
+
+
+def _dependencies(files: Files) -> dict[tuple[str, str], str]:
+    """By the folder of a `Cargo.toml` and the name of a dependency the root of its library, where the file
+    has a path or another name for it.
+    """
+    crates, libraries = files.once(_crates), files.once(_libraries)
+    found: dict[tuple[str, str], str] = {}
+    for path, text in files.configurations("Cargo.toml"):
+        for name, wanted in _wanted(read_toml(text)):
+            inside, package = wanted.get("path"), wanted.get("package")
+            root = None
+            if isinstance(inside, str):
+                folder = normpath(join(dirname(path), inside))
+                root = libraries.get("" if folder == "." else folder, (None, None))[1]
+            if root is None and isinstance(package, str):
+                root = crates.get(package.replace("-", "_"))
+            if root is not None:
+                found.setdefault((dirname(path), name.replace("-", "_")), root)
+    return found
+
+
+def _wanted(options: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and table of each dependency that is written as a table."""
+    targets = options.get("target")
+    conditional = list(targets.values()) if isinstance(targets, dict) else []
+    for one in (options, options.get("workspace"), *conditional):
+        for kind in ("dependencies", "dev-dependencies", "build-dependencies"):
+            tables = one.get(kind) if isinstance(one, dict) else None
+            for name, wanted in tables.items() if isinstance(tables, dict) else ():
+                if isinstance(wanted, dict):
+                    yield name, wanted
 
 
 LANGUAGE = Language(
