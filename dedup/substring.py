@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, WithSides
 
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 
 
 _STRETCHES = 2**24  # bytes of windows around anchors that are read at once
+_MIN_BYTES = 200
+_CODES = "codes"  # of tokens (`kernels.token_codes`), beside the text
+
+
+class _Libraries:
+    """`Substring.libraries`: those that find tokens too, where tokens are compared."""
+
+    def __get__(self, stage: Substring | None, owner: type[Substring]) -> tuple[str, ...]:
+        of_tokens = ("gigatoken", "tokenizers") if stage is not None and stage.tokenizer else ()
+        return ("numba", "numpy", *of_tokens)
 
 
 class Substring(Exchange):
@@ -36,22 +47,33 @@ class Substring(Exchange):
     Kana character is one. Reason: `repeated_substring`. How it works, and how it differs from suffix arrays:
     docs/deduplication.md.
 
+    With `min_tokens` windows are of so many tokens of a `tokenizer`, as in Lee et al., and whole tokens are
+    what repeats. Encoding takes its time then: gigatoken's, or 2 MB/s for a tokenizer that it does not know.
+
     Five steps: anchors of all windows are sent by hash; those that meet another ask for the text around them;
     stretches of text meet by anchor; spans that repeat are united by document.
 
     Memory: 130 bytes an anchor of a partition, of which a text has about 2 / `min_bytes` a byte; where
-    everything repeats, about 8 times the text of a partition. Disk: a copy of the text, an anchor 40 bytes.
+    everything repeats, about 8 times the text of a partition. Disk: a copy of the text, an anchor 40 bytes;
+    with `min_tokens` 6 to 7 bytes a token more.
     """
 
     name: ClassVar[str] = "substring"
-    libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy")
+    libraries: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", _Libraries())
     address_only: ClassVar[bool] = True
 
-    min_bytes: int = Field(
-        200,
+    min_bytes: int | None = Field(
+        None,
         ge=2,
         le=10_000,
-        description="Bytes of the shortest repeat that is cut; 50 tokens (Lee et al.) are about 200.",
+        description="Bytes of the shortest repeat that is cut; null: 200, which are about 50 tokens (Lee et "
+        "al.), unless `min_tokens` is given.",
+    )
+    min_tokens: int | None = Field(
+        None, ge=2, le=2_000, description="Tokens of the shortest repeat that is cut, instead of `min_bytes`."
+    )
+    tokenizer: Path | None = Field(
+        None, description="The tokenizer of `min_tokens`: tokenizer.json of a byte-level BPE."
     )
     keep: Literal["first", "none"] = Field(
         "first", description="Keep what repeats where it stands first, or nowhere (Lee et al.)."
@@ -64,23 +86,52 @@ class Substring(Exchange):
         [], description="Sources, the one most worth keeping first; others come after these."
     )
 
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.min_tokens is None) != (self.tokenizer is None):
+            raise ValueError(
+                "`min_tokens` and `tokenizer` go together: name the tokenizer.json whose tokens are counted"
+            )
+        if self.min_tokens is not None and self.min_bytes is not None:
+            raise ValueError("give `min_bytes` or `min_tokens`, not both")
+        return self
+
+    @property
+    def _length(self) -> int:
+        """Bytes of a window of what is compared."""
+        if self.min_tokens is None:
+            return self.min_bytes or _MIN_BYTES
+        from corpusmill.dedup.kernels.token_codes import window_bytes
+
+        return window_bytes(self.min_tokens)
+
     def warm(self) -> None:
         """Compile the kernels on nothing."""
         from corpusmill.dedup.matching import substrings
 
-        substrings.warm(self.min_bytes)
+        substrings.warm(self._length)
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         """One row an anchor; side: text and facts of each document."""
+        import pyarrow as pa
+
         from corpusmill.dedup.matching import substrings
         from corpusmill.dedup.matching.pieces import facts, of_sources
 
         chosen = of_sources(docs, self.sources)
-        found = substrings.anchor_rows(docs, unit, rows, chosen, self.min_bytes, self.keep == "first")
-        return Emitted(found, facts(docs).append_column("text", docs.text))
+        side, texts = facts(docs).append_column("text", docs.text), docs.text
+        if self.tokenizer is not None:
+            from corpusmill.dedup.matching.token_texts import ENDS, speller
+
+            texts, ends = speller(self.tokenizer).spelt(docs, chosen)
+            side = side.append_column(_CODES, texts).append_column(ENDS, ends)
+        if not chosen.all():
+            texts = texts.filter(pa.array(chosen))
+        found = substrings.anchor_rows(texts, unit, rows[chosen], self._length, self.keep == "first")
+        return Emitted(found, side)
 
     def rounds(self) -> Sequence[Round | WithSides]:
-        around = WithSides(self.read_around, at_once=max(1, _STRETCHES // self.min_bytes))
+        around = WithSides(self.read_around, at_once=max(1, _STRETCHES // self._length))
         return (self.find_company, around, self.compare, WithSides(self.cut))
 
     def find_company(self, rows: pa.Table) -> pa.Table:
@@ -93,13 +144,14 @@ class Substring(Exchange):
         """Round 2, by document: the text around each of its anchors."""
         from corpusmill.dedup.matching import substrings
 
-        return substrings.stretches(rows, side, self.min_bytes)
+        compared = "text" if self.tokenizer is None else _CODES
+        return substrings.stretches(rows, side, compared, self._length)
 
     def compare(self, rows: pa.Table) -> pa.Table:
         """Round 3, by anchor: the spans that repeat."""
         from corpusmill.dedup.matching import substrings
 
-        return substrings.repeated_spans(rows, self.min_bytes, self.keep == "first", self.priority)
+        return substrings.repeated_spans(rows, self._length, self.keep == "first", self.priority)
 
     def cut(self, rows: pa.Table, side: pa.Table) -> Found:
         """Round 4, by document: edits."""
@@ -108,6 +160,8 @@ class Substring(Exchange):
 
         from corpusmill.dedup.matching import substrings
 
+        if self.tokenizer is not None:
+            rows = substrings.of_text(rows, side)
         edits = substrings.united(rows, side, self.bounds)
         reason = pa.array(["repeated_substring"]).take(pa.array(np.zeros(len(edits), np.int64)))
         return Found(edits=edits.append_column("reason", reason))

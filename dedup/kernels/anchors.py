@@ -155,7 +155,9 @@ def find_anchors(
                     )
                 ):
                     from_ = open_first if first_stays else open_first - back
-                    if n_again > 0 and again_text[n_again - 1] == i and from_ <= again_end[n_again - 1]:
+                    # Windows that follow one another are one span: every byte of it lies whole in a window.
+                    joins = n_again > 0 and again_text[n_again - 1] == i
+                    if joins and from_ + length <= again_end[n_again - 1] + 1:
                         again_end[n_again - 1] = final + length
                     else:
                         if n_again == room_again:

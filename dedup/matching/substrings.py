@@ -15,10 +15,12 @@ import pyarrow.compute as pc
 
 from corpusmill.dedup.kernels.anchors import copy_spans, find_anchors
 from corpusmill.dedup.kernels.span_bounds import narrowed_spans
+from corpusmill.dedup.kernels.token_codes import spans_of_text
 from corpusmill.dedup.kernels.windows import Members, repeated_windows
 from corpusmill.dedup.matching.normal_forms import normal_forms
 from corpusmill.dedup.matching.repeats import same_key_twice
-from corpusmill.pipelines.contract.documents import Documents, buffers, contiguous, unwritable
+from corpusmill.dedup.matching.token_texts import ENDS
+from corpusmill.pipelines.contract.documents import buffers, contiguous, unwritable
 from corpusmill.pipelines.contract.survivors import FACTS, ranks
 from corpusmill.pipelines.text.mixing import mixed
 
@@ -34,17 +36,13 @@ def gram_width(length: int) -> int:
     return min(WIDEST, max(1, length // 2))
 
 
-def anchor_rows(
-    docs: Documents, unit: int, rows: Rows, chosen: npt.NDArray[np.bool_], length: int, first_stays: bool
-) -> pa.Table:
-    """The anchors of the chosen documents, and the spans that repeat the bytes just before them.
+def anchor_rows(texts: pa.Array, unit: int, rows: Rows, length: int, first_stays: bool) -> pa.Table:
+    """The anchors of the texts of `rows`, and the spans that repeat the bytes just before them.
 
     `place`: the anchor's own; `first`, `last`: where its windows begin; of a span its start and end.
     """
-    offsets, data = docs.utf8()
-    if not chosen.all():
-        offsets, data = buffers(docs.text.filter(pa.array(chosen)))
-    here = rows[chosen].astype(np.uint32)
+    offsets, data = buffers(texts)
+    here = rows.astype(np.uint32)
     found = find_anchors(offsets, data, length, gram_width(length), first_stays)
     again = here[found.again_text]
     tables = [
@@ -77,18 +75,19 @@ def of_several(rows: pa.Table) -> pa.Table:
     return made.rename_columns(["anchor" if name == "key" else name for name in made.column_names])
 
 
-def stretches(rows: pa.Table, side: pa.Table, length: int) -> pa.Table:
+def stretches(rows: pa.Table, side: pa.Table, compared: str, length: int) -> pa.Table:
     """From anchors by document to the stretches of text that their windows cover, keyed by anchor.
 
-    `rows` are sorted by document; `side` has a row for each document among them, in the same order. Memory:
-    of each anchor about `length` bytes and as much as to the next anchor.
+    `rows` are sorted by document; `side` has a row for each document among them, in the same order, and the
+    text in the column `compared`. Memory: of each anchor about `length` bytes and as much as to the next
+    anchor.
     """
     document = _documents(rows)
     span = rows.column("span").to_numpy(zero_copy_only=False)
     first = np.array(rows.column("first").to_numpy())  # kernels are compiled for arrays that may be written
     end = np.where(span, first, rows.column("last").to_numpy() + length)
     bounds = np.concatenate([[0], np.cumsum(end - first)])
-    offsets, data = buffers(contiguous(side.column("text")))
+    offsets, data = buffers(contiguous(side.column(compared)))
     out = np.empty(int(bounds[-1]), np.uint8)
     copy_spans(offsets, data, document, first, end, bounds[:-1], out)
     texts = pa.LargeBinaryArray.from_buffers(
@@ -147,6 +146,17 @@ def _ranks(rows: pa.Table, priority: Sequence[str]) -> Index:
     address = unit.astype(np.uint64) << np.uint64(32) | row
     _, some, of = np.unique(address, return_index=True, return_inverse=True)
     return ranks(rows.select(FACTS).take(pa.array(some)), priority)[of]
+
+
+def of_text(rows: pa.Table, side: pa.Table) -> pa.Table:
+    """Spans by document of codes of tokens as spans of text: see `united`, whose arguments these are."""
+    ends = contiguous(side.column(ENDS.name))
+    starts = ends.offsets.to_numpy().astype(np.int64)[_documents(rows)]
+    first, last = (rows.column(name).to_numpy() for name in ("first", "last"))
+    found = spans_of_text(first, last, starts, ends.values.to_numpy())
+    for name, places in zip(("first", "last"), found, strict=True):
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array(places))
+    return rows
 
 
 def united(rows: pa.Table, side: pa.Table, bounds: str) -> pa.Table:

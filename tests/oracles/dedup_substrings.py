@@ -12,14 +12,19 @@ SINGLE = "水車日本語"  # of the characters that the tests use, those that a
 
 
 def repeats(
-    documents: Sequence[Document], length: int, keep: str, priority: Sequence[str] = ()
+    documents: Sequence[Document],
+    length: int,
+    keep: str,
+    priority: Sequence[str] = (),
+    tokens: Sequence[tuple[int, ...]] | None = None,
 ) -> tuple[set[Span], dict[tuple[int, int], set[int]]]:
     """The spans of bytes that go, those that overlap or touch as one; and by document and place of every
-    window that repeats, the documents that have it before."""
+    window that repeats, the documents that have it before. With the `tokens` of each document spans and
+    windows are of these."""
     rank = in_order(documents, priority)
-    stands: dict[bytes, list[tuple[int, int, int]]] = {}
+    stands: dict[Sequence[int], list[tuple[int, int, int]]] = {}
     for place, one in enumerate(documents):
-        text = one.text.encode()
+        text: Sequence[int] = one.text.encode() if tokens is None else tokens[place]
         for at in range(len(text) - length + 1):
             stands.setdefault(text[at : at + length], []).append((rank[place], at, place))
     gone: dict[int, set[int]] = {}

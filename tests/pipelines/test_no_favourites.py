@@ -32,6 +32,10 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "sources/datatrove_blocks": {"datatrove"},
         "contract/plugins.py": {"datatrove"},
     },
+    "the class of the library tokenizers": {
+        "text/encoders.py": {"tokenizer"},
+        "text/tokenizer_json.py": {"tokenizer"},
+    },
     "the function of a grammar": {"text/grammars.py": {"language"}},
     "its own module": {"sources/extract.py": {"extract"}},
     "the address of a document, a field and a column": {
