@@ -66,9 +66,9 @@ def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
         removals = FoundWriter(attempt.file(FOUND_FILE), DUPLICATES, width)
         edits = FoundWriter(attempt.file(EDITS_FILE), EDITS, width)
         for found in results:
-            for removed, cut in found:
-                removals.add(known.of_this_run(removed))
-                edits.add(cut)
+            if found:  # together, so that batches are the same where rows were shown one by one
+                removals.add(known.of_this_run(pa.concat_tables([removed for removed, _ in found])))
+                edits.add(pa.concat_tables([cut for _, cut in found]))
         removals.close()
         edits.close()
         return UnitResult(removals.rows, part=PairsPart(job.unit.buckets, edits=edits.rows))

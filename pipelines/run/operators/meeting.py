@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.stage import Round, WithSides
@@ -16,6 +17,7 @@ from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, k
 from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.known_units import known_of_rows
 from corpusmill.pipelines.run.operators.left_out import addresses, left_out, read_left_out, write_left_out
+from corpusmill.pipelines.run.operators.marker import PARTS
 from corpusmill.pipelines.run.operators.partitions import (
     PartPartition,
     read_partition,
@@ -28,6 +30,9 @@ from corpusmill.pipelines.storage.run_folder import Attempt
 Result = TypeVar("Result")
 Meeting = TypeVar("Meeting", bound=PartPartition)
 _Shown = tuple[int, pa.Table, Callable[[Rows], object]]
+
+FIRST = 2**46  # ordinal of the first row that is shown in windows, and of all windows together
+IN_HAND = PARTS + 2**46
 
 
 def meet(
@@ -44,8 +49,8 @@ def meet(
     The job's first input are the rows, its last is the step that kept side rows of its documents. Documents
     left out before have no rows any more. Those left out now, and (in partition 0) before, go to the
     attempt's file, once all is taken. Memory: the partition, or of a round `InWindows`, where one key has
-    more, a window of it and what is known; of a round with side tables also a unit's, and what it makes of
-    `sides.PIECE_BYTES` of them.
+    more, a window of it and what is known, in a careful attempt too; of a round with side tables also a
+    unit's, and what it makes of `sides.PIECE_BYTES` of them.
     """
     try:
         return write(_met(job, attempt, number, checked, in_windows=True))
@@ -71,16 +76,20 @@ def _met(
     (stage,) = job.stages()
     this = stage.rounds()[number - 1]
     of = job.unit
-    before = read_left_out(job.first)
-    forward = [before] if of.partition == of.part == 0 else []
-    windows = _Windows(job, attempt, before)
+    windows = _Windows(job, attempt, read_left_out(job.first))
+    forward = [windows.left] if of.partition == of.part == 0 else []
+    forward += windows.leave_out_poison()
     if in_windows and isinstance(this, InWindows) and windows.several():
+        forward += windows.leave_out_alone(stage.name, lambda rows: checked(this.whole(rows)))
         known = windows.learn(this)
         if known is not None:
             for some in windows:
                 yield [_of_window(lambda some: checked(this.some(known, some)), some)]
+            windows.rest()
             write_left_out(attempt, forward)
             return
+    windows.rest()
+    before = windows.left
     rows = read_partition(job.first, of.partition, of.part, of.parts)
     trier: Trier[Result] = Trier(stage.name, checked, job.poison, job.marker(attempt))
     if rows is not None and number > 1:
@@ -118,24 +127,70 @@ def _judged(rows: pa.Table, left: pa.Table) -> pa.Table:
 
 
 class _Windows:
-    """The rows of a part of a partition, window by window, without those of documents that were left out."""
+    """The rows of a part of a partition, window by window, without those of documents that are left out.
+
+    A careful attempt shows the round each row alone first, and notes it, and then has all windows in hand
+    (`IN_HAND`). Where these are found to end workers, though no row does alone, all rows are read at once.
+    """
 
     def __init__(self, job: Job[Any], attempt: Attempt, left: pa.Table) -> None:
-        self._job, self._left = job, left
-        self._careful = bool(job.poison) or job.marker(attempt) is not None
+        self._job, self.left = job, left
+        self._marker = job.marker(attempt)
 
     def __iter__(self) -> Iterator[pa.Table]:
+        for rows in self._all():
+            yield _judged(rows, self.left)
+
+    def _all(self) -> Iterator[pa.Table]:
         of = self._job.unit
-        for rows in read_windows(self._job.first, of.partition, of.part, of.parts):
-            yield _judged(rows, self._left)
+        return read_windows(self._job.first, of.partition, of.part, of.parts)
 
     def several(self) -> bool:
-        """Whether there is more than one, none of which is suspected."""
-        return self._job.unit.parts > 1 and not self._careful and len(list(islice(self, 2))) > 1
+        """Whether there is more than one, which are not known to end workers."""
+        if IN_HAND in self._job.poison or self._job.unit.parts == 1:
+            return False
+        return len(list(islice(self._all(), 2))) > 1
+
+    def leave_out_poison(self) -> list[pa.Table]:
+        """What is to be left out from now on of the documents that were found to end workers alone."""
+        poison = {place: cause for place, (_, cause) in self._job.poison.items() if FIRST <= place < PARTS}
+        found, first = [], FIRST
+        for rows in self._all() if poison else ():
+            here = [place for place in sorted(poison) if first <= place < first + rows.num_rows]
+            at = np.array(here, np.int64) - first
+            unit, row = (rows.column(name).to_numpy()[at] for name in ("unit", "row"))
+            found.append(left_out(unit, row, [poison[place] for place in here]))
+            first += rows.num_rows
+        self.left = pa.concat_tables([self.left, *found])
+        return found
+
+    def leave_out_alone(self, stage: str, apply: Callable[[pa.Table], object]) -> list[pa.Table]:
+        """In a careful attempt, what is to be left out of the documents on which the stage raises alone."""
+        found: list[pa.Table] = []
+        if self._marker is None:
+            return found
+        trier: Trier[object] = Trier(stage, len, self._job.poison, self._marker, FIRST)
+        for rows in self._all():
+            gone = np.isin(addresses(rows), addresses(self.left))
+
+            def alone(some: Rows, rows: pa.Table = rows, gone: npt.NDArray[np.bool_] = gone) -> object:
+                return None if gone[some[0]] else apply(_some(rows, some))
+
+            trier.apply = alone
+            guilty, causes = trier.documents(rows.num_rows).left_out()
+            trier.first += rows.num_rows
+            unit, row = (rows.column(name).to_numpy()[guilty] for name in ("unit", "row"))
+            found.append(left_out(unit, row, causes))
+        self.left = pa.concat_tables([self.left, *found])
+        return found
 
     def learn(self, this: InWindows) -> pa.Table | None:
         """What the round must know of all rows; None where it raises on them, which is looked into with all
-        rows at hand."""
+        rows at hand, and in an attempt for a document or group that was met there."""
+        if self._marker is not None:
+            if self._marker.skips(IN_HAND):
+                return None
+            self._marker.note(IN_HAND, 0)
         known = None
         try:
             for rows in self:
@@ -145,6 +200,11 @@ class _Windows:
                 raise
             return None
         return known
+
+    def rest(self) -> None:
+        """Nothing is in hand any more."""
+        if self._marker is not None:
+            self._marker.rest(0)
 
 
 def _shown(this: Round | WithSides, rows: pa.Table | None, job: Job[Any]) -> Iterator[_Shown]:
