@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, WithSides
+from corpusmill.pipelines.contract.windows import learned_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,8 @@ class Boilerplate(Exchange):
 
     With `min_share` repeats are counted by piece and judged by site in two rounds more.
 
-    Memory: 90 bytes a piece of a row group; while reducing 80 bytes a piece of the partition and 150 a copy.
+    Memory: 90 bytes a piece of a row group; while reducing 80 bytes a piece of the partition and 150 a copy,
+    of one piece 32 MiB of them at once.
     """
 
     name: ClassVar[str] = "boilerplate"
@@ -77,6 +79,7 @@ class Boilerplate(Exchange):
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         """One row a piece at an edge, and with `min_share` one a site, with the number of its pages."""
+        import numpy as np
         import pyarrow as pa
 
         from corpusmill.dedup.matching import pieces, site_shares
@@ -87,51 +90,57 @@ class Boilerplate(Exchange):
         at_edge = (found.nth < self.edge) | (found.of - found.nth <= self.edge)
         found = found.only(at_edge & chosen[found.document])
         emitted = pieces.piece_rows(found, unit, rows, (low, high))
+        emitted = site_shares.marked_once(emitted)
         if self.min_share > 0:
+            once = emitted.column("once")
             sites = low[found.document], high[found.document]
             pages = site_shares.pages(low[chosen], high[chosen], unit, rows[chosen])
-            emitted = pa.concat_tables([site_shares.with_sites(emitted, *sites), pages])
+            emitted = site_shares.with_sites(emitted.drop_columns(["once"]), *sites)
+            emitted = emitted.append_column("once", once)
+            pages = pages.append_column("once", pa.array(np.zeros(len(pages), bool)))
+            emitted = pa.concat_tables([emitted, pages])
         return Emitted(emitted, pieces.facts(docs))
 
     def rounds(self) -> Sequence[Round | WithSides]:
-        from corpusmill.dedup.matching import repeats
+        """By piece, those on enough pages; by document, its facts; by piece, edits. With `min_share` two more
+        after the first: by site, verdicts on its pieces; by piece, those with a verdict."""
+        from corpusmill.dedup.matching import hot_pieces, repeats, site_shares
+
+        def counted(known: pa.Table, rows: pa.Table) -> pa.Table:
+            return site_shares.counted(known, rows, self.min_pages)
+
+        def judged(known: pa.Table, rows: pa.Table) -> pa.Table:
+            return site_shares.judged(known, rows, self.min_share)
+
+        def chosen(known: pa.Table, rows: pa.Table) -> pa.Table:
+            return repeats.by_document(site_shares.with_verdict(known, rows))
+
+        def on_pages(known: pa.Table, rows: pa.Table) -> pa.Table:
+            return repeats.by_document(site_shares.on_pages(known, rows, self.min_pages))
+
+        def learn_first(known: pa.Table | None, rows: pa.Table) -> pa.Table:
+            most = 1 if self.keep == "first" else 0
+            return hot_pieces.learn_copies(known, rows, self.priority, most)
 
         facts = WithSides(repeats.with_facts, at_once=2**18)
+        cut = learned_first(learn_first, self._cut)
         if self.min_share > 0:
-            return (self.count_pages, self.judge_sites, self.choose_judged, facts, self.cut)
-        return (self.choose_counted, facts, self.cut)
+            return (
+                learned_first(site_shares.learn_counts, counted),
+                learned_first(site_shares.learn_sites, judged),
+                learned_first(site_shares.learn_verdicts, chosen),
+                facts,
+                cut,
+            )
+        return (learned_first(site_shares.learn_pages, on_pages), facts, cut)
 
-    def count_pages(self, rows: pa.Table) -> pa.Table:
-        """Round 1 of 5, by piece: those on enough pages, and for each how many, sent to its site."""
-        from corpusmill.dedup.matching import site_shares
-
-        return site_shares.counted(rows, self.min_pages)
-
-    def judge_sites(self, rows: pa.Table) -> pa.Table:
-        """Round 2 of 5, by site: the verdict on each piece, sent to it."""
-        from corpusmill.dedup.matching import site_shares
-
-        return site_shares.judged(rows, self.min_share)
-
-    def choose_judged(self, rows: pa.Table) -> pa.Table:
-        """Round 3 of 5, by piece: those with a verdict, sent to their documents for the facts of these."""
-        from corpusmill.dedup.matching import repeats, site_shares
-
-        return repeats.by_document(site_shares.with_verdict(rows))
-
-    def choose_counted(self, rows: pa.Table) -> pa.Table:
-        """Without `min_share` round 1 of 3: pieces on enough pages, sent likewise."""
-        from corpusmill.dedup.matching import repeats, site_shares
-
-        return repeats.by_document(site_shares.on_pages(rows, self.min_pages))
-
-    def cut(self, rows: pa.Table) -> Found:
-        """The last round, by piece: edits."""
+    def _cut(self, known: pa.Table, rows: pa.Table) -> Found:
+        """The last round, by piece: edits of some copies."""
         import numpy as np
 
-        from corpusmill.dedup.matching import repeats
+        from corpusmill.dedup.matching import hot_pieces, repeats
 
-        found = repeats.copies(rows, self.priority)
         first_stays = self.keep == "first"
+        found, shown = hot_pieces.copies_among(known, rows, self.priority)
         chosen = (np.arange(len(found.first)) != found.first) | (not first_stays)
-        return Found(edits=repeats.edits(found, chosen, "boilerplate", first_stays=first_stays))
+        return Found(edits=repeats.edits(found, chosen & shown, "boilerplate", first_stays=first_stays))

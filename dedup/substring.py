@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast
 from pydantic import Field, model_validator
 
 from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, WithSides
+from corpusmill.pipelines.contract.windows import learned_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +54,10 @@ class Substring(Exchange):
     Five steps: anchors of all windows are sent by hash; those that meet another ask for the text around them;
     stretches of text meet by anchor; spans that repeat are united by document.
 
-    Memory: 130 bytes an anchor of a partition, of which a text has about 2 / `min_bytes` a byte; where
-    everything repeats, about 8 times the text of a partition. Disk: a copy of the text, an anchor 40 bytes;
-    with `min_tokens` 6 to 7 bytes a token more.
+    Memory: 130 bytes an anchor of a partition, of which a text has about 2 / `min_bytes` a byte, 32 MiB of
+    them at once in the first step; where everything repeats, about 9 times the text of a partition, and of a
+    passage that very many documents have 0.25 KB and `min_bytes` and more of text a document. Disk: a copy
+    of the text, an anchor 40 bytes; with `min_tokens` 6 to 7 bytes a token more.
     """
 
     name: ClassVar[str] = "substring"
@@ -131,14 +133,13 @@ class Substring(Exchange):
         return Emitted(found, side)
 
     def rounds(self) -> Sequence[Round | WithSides]:
-        around = WithSides(self.read_around, at_once=max(1, _STRETCHES // self._length))
-        return (self.find_company, around, self.compare, WithSides(self.cut))
-
-    def find_company(self, rows: pa.Table) -> pa.Table:
-        """Round 1, by anchor: those that stand in several places."""
+        """By anchor, those that stand in several places; by document, the text around each of its anchors; by
+        anchor, the spans that repeat; by document, edits."""
         from corpusmill.dedup.matching import substrings
 
-        return substrings.of_several(rows)
+        company = learned_first(substrings.learn_anchors, substrings.of_several)
+        around = WithSides(self.read_around, at_once=max(1, _STRETCHES // self._length))
+        return (company, around, self.compare, WithSides(self.cut))
 
     def read_around(self, rows: pa.Table, side: pa.Table) -> pa.Table:
         """Round 2, by document: the text around each of its anchors."""

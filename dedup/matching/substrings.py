@@ -17,8 +17,8 @@ from corpusmill.dedup.kernels.anchors import copy_spans, find_anchors
 from corpusmill.dedup.kernels.span_bounds import narrowed_spans
 from corpusmill.dedup.kernels.token_codes import spans_of_text
 from corpusmill.dedup.kernels.windows import Members, repeated_windows
+from corpusmill.dedup.matching.hot_pieces import known_twice, learn_keys
 from corpusmill.dedup.matching.normal_forms import normal_forms
-from corpusmill.dedup.matching.repeats import same_key_twice
 from corpusmill.dedup.matching.token_texts import ENDS
 from corpusmill.pipelines.contract.documents import buffers, contiguous, unwritable
 from corpusmill.pipelines.contract.survivors import FACTS, ranks
@@ -67,12 +67,20 @@ def anchor_rows(texts: pa.Array, unit: int, rows: Rows, length: int, first_stays
     return joined.append_column("unit", pa.array(np.full(len(joined), unit, np.uint32)))
 
 
-def of_several(rows: pa.Table) -> pa.Table:
-    """From anchors to those that stand in several places, and spans as they are; `anchor` is the key."""
-    span = rows.column("span").to_numpy(zero_copy_only=False)
-    anchors = same_key_twice(rows.filter(pa.array(~span)))
-    made = pa.concat_tables([anchors, rows.filter(pa.array(span))])
+def learn_anchors(known: pa.Table | None, rows: pa.Table) -> pa.Table:
+    """The keys of all anchors seen, and whether several have each. Memory: 9 bytes a key."""
+    return learn_keys(known, _of_kind(rows, span=False))
+
+
+def of_several(known: pa.Table, rows: pa.Table) -> pa.Table:
+    """From some anchors to those of them that stand in several places, and spans as they are; `anchor` is the
+    key."""
+    made = pa.concat_tables([known_twice(known, _of_kind(rows, span=False)), _of_kind(rows, span=True)])
     return made.rename_columns(["anchor" if name == "key" else name for name in made.column_names])
+
+
+def _of_kind(rows: pa.Table, *, span: bool) -> pa.Table:
+    return rows.filter(pa.array(rows.column("span").to_numpy(zero_copy_only=False) == span))
 
 
 def stretches(rows: pa.Table, side: pa.Table, compared: str, length: int) -> pa.Table:
