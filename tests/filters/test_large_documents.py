@@ -71,7 +71,7 @@ def said(stage: Map, texts: list[str | None]) -> list[Any]:
     return [outcome.documents.table.to_pylist(), outcome.reasons.to_pylist()]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.none() | TEXTS | REPEATED, min_size=1, max_size=4))
 @example(texts=["\n" * 40, " " * 40, "one line without an end", None, "\n\na\n\nb\n\na\n\n\n", "a\n" * 30])
 def test_filters_say_the_same_of_them(small_parts: None, texts: list[str | None]) -> None:

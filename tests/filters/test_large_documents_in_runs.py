@@ -69,7 +69,7 @@ def text(size: int) -> str:
 def test_memory_is_a_few_bytes_a_byte(tmp_path: Path) -> None:
     """Read, scored, edited and written; with a character of four bytes a Python string of it takes four times
     its bytes."""
-    large = text(48_000_000)
+    large = text(24_000_000)
     for name, content in (("small", large[-200_000:]), ("large", large)):
         (tmp_path / f"{name}.jsonl").write_text(
             json.dumps({"text": content}, ensure_ascii=False) + "\n", "utf-8"
