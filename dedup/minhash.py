@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from corpusmill.pipelines.contract.addresses import ASCENDING
 from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Found, WithSides
+from corpusmill.pipelines.contract.windows import InWindows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +89,7 @@ class Minhash(Deduplicate):
 
     Three rounds: which documents share a bucket; their sets brought to these (`matching.candidates`); pairs
     (`matching.buckets`). Memory: one partition of rows, with the sets of documents that are measured in it;
+    of a bucket of very many a window, and the sets of twice `max_bucket` and 256 (`matching.crowds`);
     resolving holds 262,144 pairs, about 700 bytes each. Copies of a set make one pair each, not n^2.
     Disk: 3 bytes a distinct shingle (half of the text for English words), 24 bytes a band; of documents
     that share a bucket their sets again, as often as they have partners, but once a band at most.
@@ -314,7 +316,18 @@ class Minhash(Deduplicate):
         return (
             self._candidates,
             WithSides(_bring),
+            self._measuring(),
+        )
+
+    def _measuring(self) -> InWindows:
+        from corpusmill.dedup.matching import crowds
+
+        rules = self.rules()
+        return InWindows(
             lambda rows: Found(removals=self.reduce(rows)),
+            lambda known, rows: crowds.learn(known, rows, rules),
+            lambda known, rows: Found(removals=crowds.pairs(known, rows, rules)),
+            lambda known: crowds.again(known, rules),
         )
 
     def _candidates(self, rows: pa.Table) -> pa.Table:

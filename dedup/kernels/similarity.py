@@ -164,3 +164,53 @@ def bucket_pairs(
                 leaders[n_leaders] = i
                 n_leaders += 1
     return pair_P2[:count].copy(), similarity_P[:count].copy()
+
+
+@compiled
+def find_leaders(
+    start_G: Integers,
+    leader_M: Flags,
+    open_M: Flags,
+    meet_all: int,
+    grow: bool,
+    bound_M2: Integers,
+    value_T: Values,
+    containment: bool,
+    threshold: float,
+    most: int,
+) -> Flags:
+    """Which open members of buckets no better one that they meet is similar to, bool[M].
+
+    Bucket g holds members `start_G[g]` up to `start_G[g + 1]`, the best first, whose sets lie between two
+    bounds of value_T. The first `meet_all` of a bucket meet all better ones, others `leader_M` alone. With
+    `grow` those found are leaders for the ones after them, until a bucket has `most`; no more are found then.
+    """
+    found_M = np.zeros(len(leader_M), np.bool_)
+    for g in range(len(start_G) - 1):
+        count = 0
+        for m in range(start_G[g], start_G[g + 1]):
+            if leader_M[m]:
+                count += 1
+        for m in range(start_G[g], start_G[g + 1]):
+            if not open_M[m] or (grow and count >= most):
+                continue
+            a, a_end = bound_M2[m]
+            matched = False
+            for other in range(start_G[g], m):
+                if not leader_M[other] and m - start_G[g] >= meet_all:
+                    continue
+                b, b_end = bound_M2[other]
+                of = a_end - a if containment else max(a_end - a, b_end - b)
+                if min(a_end - a, b_end - b) / of < threshold:
+                    continue
+                both = intersection(value_T, a, a_end, b, b_end)
+                whole = a_end - a if containment else a_end - a + b_end - b - both
+                if both / whole >= threshold:
+                    matched = True
+                    break
+            if not matched:
+                found_M[m] = True
+                if grow:
+                    leader_M[m] = True
+                    count += 1
+    return found_M

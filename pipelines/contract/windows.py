@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,18 @@ class InWindows:
     whole: Callable[[pa.Table], pa.Table | Found]
     learn: Callable[[pa.Table | None, pa.Table], pa.Table]
     some: Callable[[pa.Table, pa.Table], pa.Table | Found]
+    again: Callable[[pa.Table], pa.Table | None] | None = None
+
+    def known_of(self, windows: Callable[[], Iterable[pa.Table]]) -> pa.Table | None:
+        """What is known of all rows, which `windows` gives anew for each look; None of no rows."""
+        known = None
+        while True:
+            for rows in windows():
+                known = self.learn(known, rows)
+            more = None if known is None or self.again is None else self.again(known)
+            if more is None:
+                return known
+            known = more
 
     def __call__(self, rows: pa.Table) -> pa.Table | Found:
         return self.whole(rows)

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from corpusmill.dedup.boilerplate import Boilerplate
 from corpusmill.dedup.exact import Exact
-from corpusmill.dedup.matching import equals, repeats, repositories
+from corpusmill.dedup.matching import crowds, equals, repeats, repositories
+from corpusmill.dedup.minhash import Minhash
 from corpusmill.dedup.paragraph import Paragraph
 from corpusmill.dedup.repository import Repository
 from corpusmill.dedup.source_file import SourceFile
@@ -78,9 +79,7 @@ def compare_rounds(stage: Exchange, docs: Documents, draw: random.Random) -> int
         windows = [
             rows.filter(pa.array(place == number)).combine_chunks() for number in draw.sample(range(4), 4)
         ]
-        known = None
-        for window in windows:
-            known = this.learn(known, window)
+        known = this.known_of(lambda: windows)  # noqa: B023
         assert known is not None
         found = [this.some(known, window) for window in windows]
         whole = this(rows)
@@ -121,6 +120,75 @@ def test_paragraphs(
     docs = documents([text for text, _ in rows], [source for _, source in rows])
     stage = Paragraph(keep=keep, max_copies=most, min_characters=1, min_words=0, priority=["code"])
     compare_rounds(stage, docs, draw)
+
+
+WORDS_OF = st.tuples(
+    st.sampled_from(["", "x y z ", "x y z u v w "]),
+    st.lists(st.sampled_from([*"abcdefghij"]), min_size=1, max_size=9).map(" ".join),
+).map("".join)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(WORDS_OF, min_size=1, max_size=40),
+    st.integers(2, 5),
+    st.sampled_from([0.2, 0.5, 0.8]),
+    st.sampled_from(["jaccard", "containment", None]),
+    st.integers(1, 4),
+    st.randoms(use_true_random=False),
+)
+def test_near_duplicates(
+    texts: list[str],
+    most: int,
+    threshold: float,
+    measure: Literal["jaccard", "containment"] | None,
+    pending: int,
+    draw: random.Random,
+) -> None:
+    """Pairs of crowded buckets, in as many looks as their leaders take."""
+    options: dict[str, Any] = {"verify": False}
+    if measure is not None:
+        options = {"measure": measure, "threshold": threshold}
+    stage = Minhash(width=1, bands=2, rows=1, max_bucket=most, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crowds, "PENDING", pending)
+        compare_rounds(stage, documents(texts), draw)
+
+
+def in_one_bucket(groups: int, each: int) -> Documents:
+    """Groups of documents that are alike, the longest first, all of which share the bucket of a band."""
+    texts = [
+        " ".join([*(f"g{group}w{n}" for n in range(30 - group)), f"own{group}x{number}"])
+        for group in range(groups)
+        for number in range(each)
+    ]
+    for shared in range(10_000):
+        docs = documents([f"shared{shared} {text}" for text in texts])
+        keys = Minhash(width=1, bands=2, rows=1).sketch(*docs.utf8())[2]
+        if len(np.unique(keys[:, 0])) == 1:
+            return docs
+    raise AssertionError("no word is the least of all")
+
+
+@pytest.mark.parametrize("pending", [1, 4, 256])
+def test_leaders_behind_a_crowd_that_is_alike(monkeypatch: pytest.MonkeyPatch, pending: int) -> None:
+    """Each look finds the leader of a further group, or of all that it has room for."""
+    monkeypatch.setattr(crowds, "PENDING", pending)
+    looks: list[bool] = []
+    again = crowds.again
+
+    def counted(*given: Any) -> pa.Table | None:
+        found = again(*given)
+        looks.append(found is not None)
+        return found
+
+    monkeypatch.setattr(crowds, "again", counted)
+    docs = in_one_bucket(4, 12)
+    for most in (2, 3, 6):
+        looks.clear()
+        stage = Minhash(width=1, bands=2, rows=1, max_bucket=most)
+        assert compare_rounds(stage, docs, random.Random(most)) >= 4 * 11
+        assert sum(looks) >= (min(most, 4) - 1 if pending < 5 else 1)
 
 
 @settings(deadline=None, max_examples=30)
