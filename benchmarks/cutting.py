@@ -44,9 +44,8 @@ from corpusmill.pipelines.contract.addresses import EDITS
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, document_id
 from corpusmill.pipelines.contract.stage import Exchange, Found, WithSides
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.run.operators.layout import partition_of
-from corpusmill.pipelines.run.operators.partitions import sorted_rows
-from corpusmill.pipelines.run.operators.row_order import in_order
+from corpusmill.pipelines.run.operators.row_batches import partition_of
+from corpusmill.pipelines.run.operators.row_order import in_order, sorted_rows
 from corpusmill.pipelines.run.operators.sides import keyed_by_address
 from corpusmill.pipelines.run.runner import run_recipe
 

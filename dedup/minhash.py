@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from corpusmill.pipelines.contract.addresses import ASCENDING
 from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Found, WithSides
-from corpusmill.pipelines.contract.windows import InWindows
+from corpusmill.pipelines.contract.windows import InWindows, OfSeveral
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -314,8 +314,8 @@ class Minhash(Deduplicate):
     def rounds(self) -> Sequence[Round | WithSides]:
         """Documents that share a bucket; their sets brought to it; all pairs."""
         return (
-            self._candidates,
-            WithSides(_bring),
+            OfSeveral(self._candidates),
+            WithSides(_bring, packed=True),
             self._measuring(),
         )
 

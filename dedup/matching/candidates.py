@@ -96,8 +96,8 @@ def bring(rows: pa.Table, side: pa.Table) -> pa.Table:
     """Rows of `candidates`, sorted by document, and the side row of each document, to rows for `find_pairs`.
 
     Columns: `key`, that of a bucket; `unit`, `row`; `id`, `source`, `bytes`, `digest`, `bands`, `shingles` as
-    `Minhash.emit` keeps them, the last null of a document that has the set of a better one; `crowded`, for
-    each of the bands whether its bucket is.
+    `Minhash.emit` keeps them, the last, packed or not, null of a document that has the set of a better one;
+    `crowded`, for each of the bands whether its bucket is.
     """
     unit, row = (rows.column(name).to_numpy() for name in ("unit", "row"))
     new = np.append(True, (unit[1:] != unit[:-1]) | (row[1:] != row[:-1]))
@@ -131,4 +131,4 @@ def bring(rows: pa.Table, side: pa.Table) -> pa.Table:
     crowded = crowded_bands(ends, keys, bucket, rows.column("crowded").to_numpy())[places]
     by_band = pa.FixedSizeListArray.from_arrays(pa.array(crowded.reshape(-1)), keys.shape[1])
     sets = taken_values(contiguous(side.column("shingles")), pa.array(places, mask=copies))
-    return sent.append_column("crowded", by_band).append_column("shingles", sets)
+    return sent.append_column("crowded", by_band).append_column(side.schema.field("shingles"), sets)

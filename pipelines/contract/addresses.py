@@ -10,7 +10,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 # In the metadata of a field of side rows, a large_list of uint32: each list is strictly ascending. It is
-# stored in fewer bytes then (`run/operators/packed_lists.py`).
+# stored in fewer bytes then (`run/operators/packed_lists.py`), as large_binary, and so are rows that a round
+# has given these values unseen (`stage.WithSides.packed`).
 ASCENDING = b"ascending"
 
 # One row per removed document (or, before `resolve`, per pair found). `survivor_*` names the document it

@@ -207,8 +207,7 @@ class Emitted:
 
     `rows` holds `key` uint64, `unit` uint32 and `row` uint32 (the address of the document) and whatever
     else the reducer needs. `side`, optional, is one table for this batch with one row a document, stored
-    beside the unit for the rounds that ask for it (`WithSides`; see `addresses.ASCENDING` for its fields).
-    """
+    beside the unit for the rounds that ask for it (`WithSides`; see `addresses.ASCENDING` for its fields)."""
 
     rows: pa.Table
     side: pa.Table | None = None
@@ -281,11 +280,13 @@ Round = Callable[["pa.Table"], "pa.Table | Found"]
 class WithSides:
     """A round that is shown side rows: `work(rows, side)` gives what a `Round` gives.
 
-    All rows of a document meet, sorted by (unit, row); `side` has its side row, in the same order. `at_once`:
-    rows at most, if a round makes of each what it would alone; a document's may be shown apart then."""
+    All rows of a document meet, sorted by (unit, row), with its side row in `side`. `at_once`: rows at most,
+    if a round makes of each what it would alone; a document's may be shown apart then. `packed`: `ASCENDING`
+    columns come and go on as they are stored, or null, and the next round is shown lists."""
 
     work: Callable[[pa.Table, pa.Table], pa.Table | Found]
     at_once: int | None = None
+    packed: bool = False
 
 
 class Exchange(Scatter, Gather, Ceiling):

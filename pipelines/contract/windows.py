@@ -1,4 +1,4 @@
-"""A round of an exchange whose rows may be shown some at a time, for keys that very many rows have."""
+"""Rounds of an exchange that are shown rows some at a time, for keys that very many rows have, or not all."""
 
 from __future__ import annotations
 
@@ -47,3 +47,13 @@ def learned_first(
 ) -> InWindows:
     """A round of which all rows at once are one window."""
     return InWindows(lambda rows: some(learn(None, rows), rows), learn, some)
+
+
+@dataclass(frozen=True)
+class OfSeveral:
+    """A `Round` that makes nothing of a key that one row alone has: it is shown rows of other keys only."""
+
+    whole: Callable[[pa.Table], pa.Table | Found]
+
+    def __call__(self, rows: pa.Table) -> pa.Table | Found:
+        return self.whole(rows)

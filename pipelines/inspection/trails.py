@@ -41,8 +41,9 @@ from corpusmill.pipelines.inspection.story import (
     ShardPiece,
 )
 from corpusmill.pipelines.records.mixture_plan import FILE, read_plan
-from corpusmill.pipelines.run.operators.layout import ROWS_FILE, first_of, partition_of
+from corpusmill.pipelines.run.operators.layout import ROWS_FILE, first_of
 from corpusmill.pipelines.run.operators.partitions import file_of, layout_at
+from corpusmill.pipelines.run.operators.row_batches import partition_of
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.storage.cuts import cut
 from corpusmill.pipelines.storage.datasets import DatasetView, unit_file

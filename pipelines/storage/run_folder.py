@@ -35,11 +35,12 @@ from corpusmill.pipelines.records.manifest import (
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.records.pointer import Pointer, RecipeFile
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt, UnitResult
+from corpusmill.pipelines.storage.file_faults import just_committed, sha256_committed
 from corpusmill.pipelines.storage.not_kept import NAME, has_again, missing_by_choice, there
 from corpusmill.pipelines.storage.recent_documents import RECENT
 from corpusmill.pipelines.storage.remote.mirrors import location_of, store_of_run
 from corpusmill.pipelines.storage.remote.run_store import RunStore
-from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes, sha256_file, write_atomic
+from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes, write_atomic
 from corpusmill.pipelines.storage.segments import SEGMENT, Units, write_segment
 from corpusmill.pipelines.storage.step_units import StepUnits, names_in
 from corpusmill.pipelines.system.faultpoints import faultpoint
@@ -170,11 +171,14 @@ class StepFolder(StepUnits):
         return entry
 
     def file(self, name: str) -> Path:
-        """Path of a committed file whose bytes are those that its step wrote: hashed once a process.
+        """Path of a committed file whose bytes are those that its step wrote: hashed once a process, be it
+        when it committed the file.
 
         Raises IntegrityError naming the file where they are not, or where the manifest knows no such file.
         """
         entry = self.entry(name)
+        if self.store is None and just_committed(self.data / name, entry):
+            return self.data / name
         fault = self.fault(entry)
         if fault is not None:
             raise missing_by_choice(self.path, name) or damaged(fault)
@@ -275,7 +279,8 @@ class Attempt:
             sync(path)
             name = path.relative_to(self.folder).as_posix()
             batches = batches_id(path) if path.suffix == ".arrow" else None
-            files.append(FileEntry.of(name, path.stat().st_size, sha256_file(path), batches))
+            sha256 = sha256_committed(path, self.step.data / name)
+            files.append(FileEntry.of(name, path.stat().st_size, sha256, batches))
             RECENT.committed(path, files[-1].sha256)
         if self.step.store is not None:
             self.step.store.send(self.step.path, self.folder, files)

@@ -15,7 +15,7 @@ from corpusmill.dedup.repository import Repository
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import WithSides
-from corpusmill.pipelines.run.operators.partitions import sorted_rows
+from corpusmill.pipelines.run.operators.row_order import sorted_rows
 from tests.oracles.dedup_exchange import documents, played
 
 Row = tuple[str, str | None, str | None, int, str]

@@ -31,7 +31,7 @@ from corpusmill.pipelines.contract.windows import InWindows
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.run.operators import layout, meeting, partitions
 from corpusmill.pipelines.run.operators.left_out import read_left_out
-from corpusmill.pipelines.run.operators.partitions import sorted_rows
+from corpusmill.pipelines.run.operators.row_order import sorted_rows
 from tests.oracles.dedup_exchange import documents
 from tests.pipelines.run.edited import rows_of, run, write_recipe
 

@@ -48,9 +48,9 @@ def dying(*given):
         yield rows
 
 
-def noted(*given):
+def noted(*given, **named):
     """All rows of a part at once: how many they are is noted."""
-    rows = whole(*given)
+    rows = whole(*given, **named)
     with WHOLE.open("a") as file:
         file.write(f"{0 if rows is None else rows.num_rows}\\n")
     return rows

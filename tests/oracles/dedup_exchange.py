@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, document_id
 from corpusmill.pipelines.contract.stage import Deduplicate, Exchange, Found, WithSides
-from corpusmill.pipelines.run.operators.partitions import sorted_rows
-from corpusmill.pipelines.run.operators.row_order import in_order
+from corpusmill.pipelines.run.operators.row_order import in_order, sorted_rows
 from corpusmill.pipelines.run.operators.sides import keyed_by_address, pieces
 from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 

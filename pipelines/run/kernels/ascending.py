@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.text.compiled import compiled, inlined
+from corpusmill.pipelines.text.compiled import compiled, inlined, integer
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint32]
@@ -23,6 +23,10 @@ _TYPICAL = 2963527434  # 2^32 times ln 2
 _WORD = 32
 _LOW = 0xFFFFFFFF
 _AT_ONCE = 24  # bits of a unary code written at a time
+# Of a power of two below 2^32 the upper five bits of its product with this tell which one it is (Leiserson,
+# Prokop and Randall 1998): all runs of five bits in it differ.
+_SEQUENCE = 0x077CB531
+_PLACE_OF_BIT = np.argsort([((_SEQUENCE << place) & _LOW) >> 27 for place in range(32)])
 
 
 @inlined
@@ -71,28 +75,23 @@ def pack(ends_N1: Integers, values_S: Words, starts_N1: Integers, packed_W: Word
                 return row
             before = value
             zeros = gap >> k
-            while zeros >= _AT_ONCE:
-                filled += _AT_ONCE
-                zeros -= _AT_ONCE
+            while zeros + k >= _WORD:
+                some = integer(min(zeros, _AT_ONCE))
+                filled += some
+                zeros -= some
                 if filled >= _WORD:
                     packed_W[place] = waiting & _LOW
                     place += 1
                     waiting >>= _WORD
                     filled -= _WORD
-            waiting |= np.int64(1) << (filled + zeros)
-            filled += zeros + 1
-            if filled >= _WORD:
-                packed_W[place] = waiting & _LOW
-                place += 1
-                waiting >>= _WORD
-                filled -= _WORD
-            waiting |= (gap & mask) << filled
-            filled += k
-            if filled >= _WORD:
-                packed_W[place] = waiting & _LOW
-                place += 1
-                waiting >>= _WORD
-                filled -= _WORD
+            # What is left has 32 bits at most. Whether they fill a word cannot be guessed: no branch.
+            waiting |= (((gap & mask) << 1) | 1) << (filled + zeros)
+            filled += zeros + 1 + k
+            packed_W[place] = waiting & _LOW
+            full = filled >> 5
+            place += full
+            waiting >>= full << 5
+            filled &= _WORD - 1
         if filled:
             packed_W[place] = waiting
             place += 1
@@ -133,18 +132,26 @@ def unpack(starts_N1: Integers, packed_W: Words, ends_N1: Integers, values_S: Wo
         before = np.int64(-1)
         for at in range(start, end):
             zeros = np.int64(0)
-            while waiting == 0:
-                if place >= stop:
-                    return row
-                zeros += filled
-                waiting, filled = np.int64(packed_W[place]), np.int64(_WORD)
+            if filled < _WORD and place < stop:
+                waiting |= np.int64(packed_W[place]) << filled
+                filled += _WORD
                 place += 1
-            while waiting & 1 == 0:
-                waiting >>= 1
-                filled -= 1
-                zeros += 1
-            waiting >>= 1
-            filled -= 1
+            while waiting & _LOW == 0:
+                some = integer(min(filled, _WORD))
+                zeros += some
+                waiting >>= some
+                filled -= some
+                if place < stop:
+                    waiting |= np.int64(packed_W[place]) << filled
+                    filled += _WORD
+                    place += 1
+                elif waiting == 0:
+                    return row
+            lowest = (waiting & _LOW) & -(waiting & _LOW)
+            bit = _PLACE_OF_BIT[((lowest * _SEQUENCE) & _LOW) >> 27]
+            zeros += bit
+            waiting >>= bit + 1
+            filled -= bit + 1
             if filled < k:
                 if place >= stop:
                     return row

@@ -34,7 +34,8 @@ import xxhash
 from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, Receipt
 from corpusmill.pipelines.run.operators.grouping import runs
 from corpusmill.pipelines.run.operators.job import Lazily
-from corpusmill.pipelines.run.operators.row_order import in_order
+from corpusmill.pipelines.run.operators.row_batches import laid_out
+from corpusmill.pipelines.run.operators.row_order import ADDRESS, by_document, with_sorted_ties
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, opened
 from corpusmill.pipelines.storage.committed import earlier
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -189,13 +190,6 @@ def last_files(layout: Layout, partition: int) -> range:
     return range(first, first + groups)
 
 
-def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.uint32]:
-    """(key * partitions) >> 64 without overflow, uint32[n]; partitions <= 65,536."""
-    high, low = keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)
-    count = np.uint64(partitions)
-    return ((high * count + ((low * count) >> np.uint64(32))) >> np.uint64(32)).astype(np.uint32)
-
-
 def first_keys(partitions: int, wanted: npt.ArrayLike) -> npt.NDArray[np.uint64]:
     """The least key of each of these partitions, ceil(partition * 2^64 / partitions); of `partitions` itself,
     which has none, the greatest there is."""
@@ -248,11 +242,12 @@ class RowsWriter:
     coarse partitions of so many. Rows beyond `FLUSH_BYTES` go out, sorted, before the others come.
 
     `tables` have the columns of the first or, as long as nothing went out, more; the order of rows of one key
-    and address is kept. A file without rows is not written. Memory: `FLUSH_BYTES` of rows, twice.
+    and address is kept, unless they come `in_any_order`. A file without rows is not written. Memory:
+    `FLUSH_BYTES` of rows, twice.
     """
 
-    def __init__(self, path: Path, layout: Layout, *, width: int) -> None:
-        self._path, self._layout, self._width = path, layout, width
+    def __init__(self, path: Path, layout: Layout, *, width: int, in_any_order: bool = False) -> None:
+        self._path, self._layout, self._width, self._in_any_order = path, layout, width, in_any_order
         self._waiting: list[pa.Table] = []
         self._size = 0
         self._writer: BatchWriter | None = None
@@ -278,6 +273,8 @@ class RowsWriter:
             self._schema = table.schema
             self._writer = BatchWriter(self._path, self._schema)
             self._writer.__enter__()
+        if self._in_any_order:
+            table = with_sorted_ties(by_document(table), ADDRESS)
         _write(self._writer, table, self._schema, self._layout.partitions, self._width, self._bytes)
 
     def close(self) -> None:
@@ -358,25 +355,16 @@ def _some_at_once(tables: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:
 def _write(
     writer: BatchWriter, rows: pa.Table, schema: pa.Schema, partitions: int, width: int, sizes: Counter[int]
 ) -> None:
-    """Rows, put in order, as a batch for each run of `width` partitions that there are rows of, or several of
-    a large partition, with the keys between which each lies; their bytes are added to `sizes`."""
-    ordered = in_order(rows.select(schema.names).cast(schema))
+    """Rows as a batch for each run of `width` partitions that there are rows of, or several of a large
+    partition, with the keys between which each lies; their bytes are added to `sizes`."""
+    rows = rows.select(schema.names).cast(schema)
+    size = max(1, sum(map(weight_of, rows.itercolumns())))
+    ordered, pieces = laid_out(rows, partitions, width, max(1, PIECE_BYTES * rows.num_rows // size))
     key = ordered.column("key").to_numpy()
-    first, last = (int(number) // width for number in partition_of(key[[0, -1]], partitions))
-    numbers = range(first, last + 1)
-    starts = np.searchsorted(key, first_keys(partitions, np.arange(first, last + 1) * width)).tolist()
     (whole,) = ordered.to_batches()
-    size = max(1, sum(map(weight_of, whole.columns)))
-    most = max(1, PIECE_BYTES * len(key) // size) if width == 1 else len(key)
-    for number, start, end in zip(numbers, [0, *starts[1:]], [*starts[1:], len(key)], strict=True):
-        for low, high in _pieces(start, end, most):
-            piece = whole.slice(low, high - low)
-            apart = width == 1 and piece.nbytes > 4 * PIECE_BYTES  # a large row, which its part alone reads
-            bounds = (int(key[low]), int(key[high - 1])) if apart or end - start > most else None
-            sizes[number] += writer.write(piece, number, bounds)
-
-
-def _pieces(start: int, end: int, most: int) -> Iterator[tuple[int, int]]:
-    """Bounds of runs of at most so many rows, about as many in each."""
-    count = -(-(end - start) // most)
-    return pairwise([start + (end - start) * place // max(1, count) for place in range(count + 1)])
+    for number, start, end, several in pieces:
+        piece = whole.slice(start, end - start)
+        apart = width == 1 and piece.nbytes > 4 * PIECE_BYTES  # a large row, which its part alone reads
+        here = key[start:end]
+        bounds = (int(here.min()), int(here.max())) if apart or several else None
+        sizes[number] += writer.write(piece, number, bounds)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.stage import Round, WithSides
-from corpusmill.pipelines.contract.windows import InWindows
+from corpusmill.pipelines.contract.windows import InWindows, OfSeveral
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, key_ends
 from corpusmill.pipelines.run.operators.job import Job
@@ -22,8 +22,8 @@ from corpusmill.pipelines.run.operators.partitions import (
     PartPartition,
     read_partition,
     read_windows,
-    with_sorted_ties,
 )
+from corpusmill.pipelines.run.operators.row_order import with_sorted_ties
 from corpusmill.pipelines.run.operators.sides import by_unit, documents_of, pieces
 from corpusmill.pipelines.storage.run_folder import Attempt
 
@@ -90,7 +90,8 @@ def _met(
             return
     windows.rest()
     before = windows.left
-    rows = read_partition(job.first, of.partition, of.part, of.parts)
+    shared = isinstance(this, OfSeveral)
+    rows = read_partition(job.first, of.partition, of.part, of.parts, shared=shared)
     trier: Trier[Result] = Trier(stage.name, checked, job.poison, job.marker(attempt))
     if rows is not None and number > 1:
         rows = with_sorted_ties(rows)
@@ -212,7 +213,9 @@ def _shown(this: Round | WithSides, rows: pa.Table | None, job: Job[Any]) -> Ite
     if not isinstance(this, WithSides):
         yield 0, rows, lambda some: this(_some(rows, some))
         return
-    for start, of_unit, sides in by_unit(job.inputs[job.step.inputs[-1]], rows, known_of_rows(job)):
+    for start, of_unit, sides in by_unit(
+        job.inputs[job.step.inputs[-1]], rows, known_of_rows(job), packed=this.packed
+    ):
         for first, part, side in pieces(of_unit, sides, this.at_once):
 
             def work(some: Rows, part: pa.Table = part, side: pa.Table = side) -> object:

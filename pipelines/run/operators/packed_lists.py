@@ -38,15 +38,18 @@ def packed(side: pa.Table, stage: str) -> pa.Table:
 
 
 def unpacked(side: pa.Table) -> pa.Table:
-    """Side rows as their stage made them. Raises ValueError where a column is not what `packed` makes."""
+    """Rows with lists where `packed` made something else of them, null where that is. Raises ValueError where
+    a column is not what `packed` makes."""
     for place, field in enumerate(side.schema):
         if not _ascends(field) or field.type != pa.large_binary():
             continue
         from corpusmill.pipelines.run.kernels.ascending import packed_lengths, unpack
 
-        starts, data = buffers(contiguous(side.column(place)))
+        stored = contiguous(side.column(place))
+        valid = stored.is_valid().to_numpy(zero_copy_only=False) if stored.null_count else None
+        starts, data = buffers(stored if valid is None else stored.drop_null())
         odd = np.flatnonzero(starts % 4)
-        ends = np.zeros(side.num_rows + 1, np.int64)
+        ends = np.zeros(len(starts), np.int64)
         words = data[: starts[-1]].view(np.uint32) if not len(odd) else np.zeros(0, np.uint32)
         wrong = int(odd[0]) - 1 if len(odd) else packed_lengths(starts // 4, words, ends)
         values = np.empty(int(ends[-1]) if wrong < 0 else 0, np.uint32)
@@ -54,7 +57,11 @@ def unpacked(side: pa.Table) -> pa.Table:
             wrong = unpack(starts // 4, words, ends, values)
         if wrong >= 0:
             raise ValueError(f"row {wrong} of {field.name} is not a packed list")
-        column = pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values))
+        nulls = None
+        if valid is not None:
+            ends = ends[np.append(0, np.cumsum(valid))]
+            nulls = pa.array(~valid)
+        column = pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values), mask=nulls)
         side = side.set_column(place, field.with_type(_LISTS), column)
     return side
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.records.receipt import Layout, PartitionsPart
 from corpusmill.pipelines.run.operators.job import Lazily
 from corpusmill.pipelines.run.operators.layout import (
@@ -26,7 +26,8 @@ from corpusmill.pipelines.run.operators.layout import (
     last_files,
     weight_of,
 )
-from corpusmill.pipelines.run.operators.row_order import FIRST, in_order, ties
+from corpusmill.pipelines.run.operators.packed_lists import unpacked
+from corpusmill.pipelines.run.operators.row_order import in_order, meeting
 from corpusmill.pipelines.storage.checked_ipc import compact, opened
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
@@ -91,53 +92,17 @@ def split_partitions(scattered: StepFolder) -> Sequence[PartPartition]:
     return Lazily(int(ends[-1]), unit)
 
 
-def sorted_rows(rows: pa.Table) -> pa.Table:
-    """`rows` sorted by (key, unit, row), ties by every other column that is not nested: an order that follows
-    from the rows alone."""
-    return with_sorted_ties(in_order(rows))
-
-
-def with_sorted_ties(ordered: pa.Table) -> pa.Table:
-    """What `sorted_rows` gives of rows that are sorted by (key, unit, row)."""
-    tied = ties(ordered)
-    if not len(tied) or _ascend(ordered, tied):
-        return ordered
-    return sorted_by_all(ordered)
-
-
-def sorted_by_all(rows: pa.Table) -> pa.Table:
-    """What `sorted_rows` gives, for less where many rows have one key and address."""
-    names = (*FIRST, *_others(rows))
-    return rows.sort_by([(name, "ascending") for name in names]).combine_chunks()
-
-
-def _others(rows: pa.Table) -> list[str]:
-    """The columns besides key and address that are not nested."""
-    plain = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
-    return [name for name in plain if name not in FIRST]
-
-
-def _ascend(ordered: pa.Table, tied: npt.NDArray[np.intp]) -> bool:
-    """Whether the rows `tied` are known to come before the next row by the other columns too,
-    or equal it in them; only numbers are compared."""
-    falls = np.zeros(len(tied), bool)
-    for name in reversed(_others(ordered)):  # the first one decides
-        column = ordered.column(name)
-        kind = column.type
-        if column.null_count or not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-            return False
-        values = column.to_numpy()
-        here, following = values[tied], values[tied + 1]
-        falls = np.where(here == following, falls, here > following)
-    return not falls.any()
-
-
-def read_partition(scattered: StepFolder, partition: int, part: int = 0, parts: int = 1) -> pa.Table | None:
+def read_partition(
+    scattered: StepFolder, partition: int, part: int = 0, parts: int = 1, *, shared: bool = False
+) -> pa.Table | None:
     """Rows of one partition, or of one of so many parts of it, sorted by (key, unit, row); None where no unit
-    sent it any. Of a large partition a part reads the batches that may have its keys alone. Memory: the rows,
-    twice, and one batch of a file."""
+    sent it any. `shared`: only those whose key another one has too. Of a large partition a part reads the
+    batches that may have its keys alone. Memory: the rows, twice, and one batch of a file."""
     tables = list(_read(scattered, partition, part, parts))
-    return in_order(pa.concat_tables(tables, promote_options="permissive")) if tables else None
+    if not tables:
+        return None
+    rows = pa.concat_tables(tables, promote_options="permissive")
+    return _with_lists(meeting(rows) if shared else in_order(rows), scattered)
 
 
 def read_windows(scattered: StepFolder, partition: int, part: int, parts: int) -> Iterator[pa.Table]:
@@ -149,10 +114,18 @@ def read_windows(scattered: StepFolder, partition: int, part: int, parts: int) -
         waiting.append(table)
         size += sum(map(weight_of, table.itercolumns()))
         if size > WINDOW_BYTES:
-            yield in_order(pa.concat_tables(waiting, promote_options="permissive"))
+            yield _with_lists(in_order(pa.concat_tables(waiting, promote_options="permissive")), scattered)
             waiting, size = [], 0
     if waiting:
-        yield in_order(pa.concat_tables(waiting, promote_options="permissive"))
+        yield _with_lists(in_order(pa.concat_tables(waiting, promote_options="permissive")), scattered)
+
+
+def _with_lists(rows: pa.Table, scattered: StepFolder) -> pa.Table:
+    """Rows with lists in place of what a round gave packed."""
+    try:
+        return unpacked(rows)
+    except ValueError as error:
+        raise damaged(f"{scattered.data}: {error}") from error
 
 
 def _read(scattered: StepFolder, partition: int, part: int, parts: int) -> Iterator[pa.Table]:
@@ -178,11 +151,15 @@ def _keys(layout: Layout, partition: int, part: int, parts: int) -> tuple[int, i
 
 
 def _part(batch: pa.RecordBatch, keys: tuple[int, int]) -> pa.RecordBatch:
-    """The rows of a batch, sorted by key, whose keys lie between these two."""
+    """The rows of a batch whose keys lie between these two."""
     key = batch.column("key").to_numpy()
-    start, end = np.searchsorted(key, np.uint64(keys[0])), np.searchsorted(key, np.uint64(keys[1]), "right")
-    whole = start == 0 and end == len(key)
-    return batch if whole else compact(batch.slice(start, end - start), batch.schema)
+    inside = (key >= np.uint64(keys[0])) & (key <= np.uint64(keys[1]))
+    here = np.flatnonzero(inside)
+    if len(here) == len(key):
+        return batch
+    if len(here) and here[-1] - here[0] + 1 > len(here):
+        return compact(batch.filter(pa.array(inside)), batch.schema)
+    return compact(batch.slice(int(here[0]) if len(here) else 0, len(here)), batch.schema)
 
 
 def sorted_by_address(table: pa.Table) -> pa.Table:

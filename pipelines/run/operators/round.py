@@ -31,10 +31,8 @@ from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import (
     PartPartition,
     layout_at,
-    sorted_by_all,
     split_partitions,
 )
-from corpusmill.pipelines.run.operators.row_order import order_of, ties
 from corpusmill.pipelines.run.operators.sides import keyed_by_address
 from corpusmill.pipelines.storage.run_folder import Attempt
 
@@ -100,20 +98,14 @@ def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
         return keyed_by_address(made, seen, stage.name) if by_address else made
 
     def write(results: Iterator[list[pa.Table]]) -> UnitResult:
-        writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
+        writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width, in_any_order=True)
         for tables in results:
             if tables:
-                writer.add(_with_sorted_ties(pa.concat_tables(tables, promote_options="permissive")))
+                writer.add(*tables)
         writer.close()
         return UnitResult(writer.rows, part=writer.part())
 
     return meet(job, attempt, number, keyed, write)
-
-
-def _with_sorted_ties(rows: pa.Table) -> pa.Table:
-    """Rows of which those of one key and address follow one another as `sorted_rows` has them; others come in
-    any order, as the writer sorts them all."""
-    return sorted_by_all(rows) if len(ties(rows, order_of(rows))) else rows
 
 
 OPERATOR = Operator(

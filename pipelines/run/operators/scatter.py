@@ -1,7 +1,7 @@
 """First half of an exchange: each unit writes one Arrow IPC file with a batch for each of its partitions.
 
 Partition of a row = (key * partitions) >> 64; the number of partitions follows from the input's bytes or is
-the stage's own, never from the workers. Rows inside a batch are sorted by (key, unit, row). Of many units a
+the stage's own, never from the workers. Rows lie document by document (see `row_batches`). Of many units a
 file takes the rows of several, and more levels bring those of one partition together (see `layout`). A side
 table, where the stage emits one, is written beside the rows with their addresses (see `sides`). Memory: twice
 `layout.FLUSH_BYTES` of rows, and one row group.
@@ -24,6 +24,7 @@ from corpusmill.pipelines.contract.stage import Emitted, Exchange, Scatter, Sent
 from corpusmill.pipelines.contract.unit_progress import note_part
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import Layout, Part, PartitionsPart, UnitResult
+from corpusmill.pipelines.run.operators import packed_lists, row_order
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, leave_out
 from corpusmill.pipelines.run.operators.grouping import hashes_of
 from corpusmill.pipelines.run.operators.job import (
@@ -50,7 +51,6 @@ from corpusmill.pipelines.run.operators.layout import (
 )
 from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.run.operators.packed_lists import warm
 from corpusmill.pipelines.run.operators.sides import SIDE_FILE, SideWriter
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
@@ -248,6 +248,11 @@ def _account(ledger: Ledger, stage: str, docs: pa.Table, sent: Sent) -> None:
             entry.cut_out(reason, size - part)
 
 
+def _warm() -> None:
+    row_order.warm()
+    packed_lists.warm()
+
+
 OPERATOR = Operator(
     "scatter",
     reads="documents",
@@ -262,5 +267,5 @@ OPERATOR = Operator(
     later=_later,
     weigh=_weigh,
     lists_removed="where any",
-    warm=warm,
+    warm=_warm,
 )

@@ -53,11 +53,11 @@ def keyed_by_address(rows: pa.Table, units: int, stage: str) -> pa.Table:
 
 
 def by_unit(
-    scattered: StepFolder, rows: pa.Table, known: KnownUnits | None = None
+    scattered: StepFolder, rows: pa.Table, known: KnownUnits | None = None, *, packed: bool = False
 ) -> Iterator[tuple[int, pa.Table, pa.Table]]:
     """Rows sorted by address, a unit at a time: where its rows begin, the rows, and the side rows of their
     documents, one each. `scattered` is the step that sent the documents, `known` what it sent of earlier
-    runs.
+    runs; `packed`: as in `WithSides`.
 
     Raises IntegrityError where a file is not what its receipt says, or lacks a side row.
     """
@@ -74,12 +74,13 @@ def by_unit(
             for start, end in of_file:
                 part = rows.slice(start, end - start).combine_chunks()
                 wanted = documents_of(part)[0] - (np.uint64(before) << np.uint64(32))
-                yield start, part, _side_rows(file, int(unit[start]) - before, wanted)
+                yield start, part, _side_rows(file, int(unit[start]) - before, wanted, packed)
     for start, end in later:
         number, part = int(unit[start]), rows.slice(start, end - start).combine_chunks()
         assert known is not None
         with known.side_file(number, SIDE_FILE) as file:
-            side = _side_rows(file, 0, documents_of(part)[0] - (np.uint64(number) << np.uint64(32)))
+            wanted = documents_of(part)[0] - (np.uint64(number) << np.uint64(32))
+            side = _side_rows(file, 0, wanted, packed)
             yield start, part, known.labelled(number, side)
 
 
@@ -137,7 +138,7 @@ def _side_file(scattered: StepFolder, number: int) -> CheckedFile:
     return committed_file(scattered, name, partly=True)
 
 
-def _side_rows(file: CheckedFile, place: int, wanted: npt.NDArray[np.uint64]) -> pa.Table:
+def _side_rows(file: CheckedFile, place: int, wanted: npt.NDArray[np.uint64], as_stored: bool) -> pa.Table:
     """The rows of these addresses in the file, ascending and all of the unit at `place` in it."""
     parts: list[pa.Table] = []
     for batch in file.numbered(place):
@@ -151,7 +152,7 @@ def _side_rows(file: CheckedFile, place: int, wanted: npt.NDArray[np.uint64]) ->
         raise damaged(f"{file.path}: lacks a side row that was sent")
     found = pa.concat_tables(parts).drop_columns(["unit", "row"]).combine_chunks()
     try:
-        return unpacked(found)
+        return found if as_stored else unpacked(found)
     except ValueError as error:
         raise damaged(f"{file.path}: {error}") from error
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.contract.survivors import FACTS
-from corpusmill.pipelines.run.operators.layout import partition_of
 from corpusmill.pipelines.run.operators.left_out import addresses
+from corpusmill.pipelines.run.operators.row_batches import partition_of
 from corpusmill.pipelines.run.resolution.nodes import Addresses, Documents, facts_of
 from corpusmill.pipelines.storage.hex_ids import as_bytes
 from corpusmill.pipelines.text.mixing import mixed

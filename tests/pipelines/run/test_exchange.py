@@ -28,7 +28,6 @@ from corpusmill.pipelines.run.operators.layout import (
     layout_of,
     merge_files,
     merges,
-    partition_of,
     rounded,
 )
 from corpusmill.pipelines.run.operators.partitions import (
@@ -37,6 +36,7 @@ from corpusmill.pipelines.run.operators.partitions import (
     partition_units,
     read_partition,
 )
+from corpusmill.pipelines.run.operators.row_batches import partition_of
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.made_records import made_manifest
 from tests.pipelines.run.edited import rows_of, run, write_recipe

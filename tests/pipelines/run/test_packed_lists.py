@@ -63,3 +63,22 @@ def test_what_is_no_packed_list_is_told(content: bytes) -> None:
     wrong = stored.set_column(1, field, pa.array([stored.column("numbers")[0].as_py(), content], field.type))
     with pytest.raises(ValueError, match="row 1 of numbers is not a packed list"):
         unpacked(wrong)
+
+
+def test_lists_of_every_length_and_gap_come_back() -> None:
+    draw = np.random.default_rng(5)
+    lists = [[], [0], [2**31 - 1], [2**31], [2**32 - 1], [0, 2**32 - 1], list(range(2**32 - 70, 2**32))]
+    for count in (1, 2, 3, 30, 1000):
+        for most in (2**32, 2**20, 2**11):
+            lists.append(np.unique(draw.integers(0, most, count, np.uint32)).tolist())
+            lists.append(np.unique(2**32 - draw.integers(1, most, count, np.int64)).tolist())
+    table = side(lists)
+    assert unpacked(packed(table, "stage")).equals(table)
+
+
+def test_null_lists_are_null_again() -> None:
+    table = side([[1, 7], [], [9], [2, 3]])
+    stored = packed(table, "stage").take(pa.array([2, None, 0, None, 1]))
+    assert unpacked(stored).column("numbers").to_pylist() == [[9], None, [1, 7], None, []]
+    every = unpacked(packed(table, "stage").take(pa.array([None, None], pa.int64())))
+    assert every.column("numbers").to_pylist() == [None, None]

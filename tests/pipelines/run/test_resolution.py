@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.resolution import Resolution
-from corpusmill.pipelines.run.operators.layout import partition_of
+from corpusmill.pipelines.run.operators.row_batches import partition_of
 from corpusmill.pipelines.run.resolution import connected, direct
 from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 from corpusmill.pipelines.run.resolution.notes import FACT, NOTES, Homes, gathered

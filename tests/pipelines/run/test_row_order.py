@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.run.operators.partitions import sorted_by_all, sorted_rows, with_sorted_ties
-from corpusmill.pipelines.run.operators.row_order import FIRST, in_order
+from corpusmill.pipelines.run.kernels.row_sort import counted_places, sorted_places
+from corpusmill.pipelines.run.operators.row_order import (
+    FIRST,
+    by_document,
+    in_order,
+    meeting,
+    sorted_by_all,
+    sorted_rows,
+    with_sorted_ties,
+)
 
 PARTS = st.sampled_from([0, 1, 2, 255, 65_535])
 KEYS = st.builds(lambda a, b, c, d: a << 48 | b << 32 | c << 16 | d, PARTS, PARTS, PARTS, PARTS)
@@ -75,3 +84,32 @@ def test_ties_are_sorted_by_every_other_column(rows: list[Any], texts: bool) -> 
     assert sorted_rows(found).to_pylist() == wanted
     assert sorted_by_all(found).to_pylist() == wanted
     assert with_sorted_ties(sorted_rows(found)).to_pylist() == wanted
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(ROW, max_size=80))
+def test_rows_lie_document_by_document_and_meet_where_they_share_a_key(
+    rows: list[tuple[int, int, int]],
+) -> None:
+    places = range(len(rows))
+    lying = sorted(places, key=lambda place: rows[place][1:])
+    assert by_document(table(rows)).column("place").to_pylist() == lying
+    count = Counter(key for key, _, _ in rows)
+    several = [place for place in expected(rows) if count[rows[place][0]] > 1]
+    assert meeting(table(rows)).column("place").to_pylist() == several
+
+
+@pytest.mark.parametrize("bits", [0, 3, 20, 40, 64])
+@pytest.mark.parametrize("copies", [1, 3, 40, 500])
+def test_clusters_of_keys_and_addresses(bits: int, copies: int) -> None:
+    """Runs that agree in the leading bits, and are longer than insertion sorts, of few and of many keys."""
+    random = np.random.default_rng(bits)
+    clusters = random.integers(0, 2**64, 5, dtype=np.uint64) >> np.uint64(1)
+    spread = random.integers(0, 2**bits, 2000, dtype=np.uint64) >> np.uint64(1)
+    key = np.repeat(clusters[random.integers(0, 5, 2000)] ^ spread, copies)[:4000]
+    key = key[random.permutation(len(key))]
+    unit, row = (random.integers(0, most, len(key), np.uint32) for most in (3, 2**32 - 1))
+    wanted = np.lexsort((row, unit, key))
+    assert sorted_places(key, unit, row).tolist() == wanted.tolist()
+    number = unit + np.uint32(2) * (row % np.uint32(2))
+    assert counted_places(number, 5).tolist() == np.argsort(number, kind="stable").tolist()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.errors import CorpusmillError, IntegrityError, UnitFailed
 from corpusmill.pipelines.run.operators import sides as module
-from corpusmill.pipelines.run.operators.layout import partition_of
+from corpusmill.pipelines.run.operators.row_batches import partition_of
 from corpusmill.pipelines.run.operators.sides import by_unit, keyed_by_address, pieces
 from corpusmill.pipelines.storage.checked_ipc import CheckedFile, read_batches
 from corpusmill.pipelines.storage.run_folder import StepFolder

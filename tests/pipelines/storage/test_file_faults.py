@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from corpusmill.pipelines.records.receipt import FileEntry
 from corpusmill.pipelines.storage import file_faults
-from corpusmill.pipelines.storage.file_faults import fault_of, faults_of
+from corpusmill.pipelines.storage.file_faults import (
+    fault_of,
+    faults_of,
+    just_committed,
+    sha256_committed,
+)
 
 
 def written(folder: Path, count: int) -> list[tuple[Path, FileEntry]]:
@@ -54,3 +62,30 @@ def test_two_files_are_hashed_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(file_faults, "_sha256_once", together)
     sound = [written(tmp_path, 5)[place] for place in (0, 4)]
     assert faults(tmp_path, sound) == []
+
+
+def committed(folder: Path, content: bytes, seconds: float) -> tuple[Path, FileEntry]:
+    """A file written so long ago, hashed as a commit hashes it, and where it lies then."""
+    written, target = folder / "attempt", folder / "committed"
+    written.write_bytes(content)
+    os.utime(written, ns=(0, time.time_ns() - int(seconds * 1e9)))
+    entry = FileEntry.of("committed", len(content), sha256_committed(written, target), None)
+    written.replace(target)
+    return target, entry
+
+
+def test_a_file_just_committed_is_known_as_long_as_nobody_touches_it(tmp_path: Path) -> None:
+    path, entry = committed(tmp_path, b"content", 1.0)
+    assert just_committed(path, entry)
+    assert not just_committed(path, replace(entry, sha256="0" * 64))
+    assert not just_committed(tmp_path / "another", entry)
+    path.write_bytes(b"comtent")
+    assert not just_committed(path, entry)
+    path.unlink()
+    assert not just_committed(path, entry)
+
+
+def test_a_file_written_this_very_moment_is_hashed_again(tmp_path: Path) -> None:
+    path, entry = committed(tmp_path, b"content", -3600.0)  # a clock that is behind knows no better
+    assert not just_committed(path, entry)
+    assert fault_of(path, entry) is None
