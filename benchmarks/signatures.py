@@ -172,6 +172,8 @@ def main() -> None:
     millions = options.sizes or ("0.05" if options.quick else "1,5,50")
     sizes = [int(float(size) * 1_000_000) for size in millions.split(",")]
     found = {}
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     for count in sizes:
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
             found[count] = measured(bench, Path(name), count)
