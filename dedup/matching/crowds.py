@@ -39,7 +39,7 @@ def learn(known: pa.Table | None, rows: pa.Table, rules: Rules) -> pa.Table:
         copies = _together(twins, _with(copies, TWIN, 1))
         return pa.concat_tables([kept, best_twins(copies, copies, rules)])
     before, twins = _apart(known)
-    holders = _with(taken(sets, np.flatnonzero(places_of(twins, sets) >= 0)), TWIN, look)
+    holders = _with(_without_sets(taken(sets, np.flatnonzero(places_of(twins, sets) >= 0))), TWIN, look)
     both = pa.concat_tables([twins, holders])
     twins = best_twins(both, both, rules)
     return pa.concat_tables([_pending(before, _with(sets, OPEN, look), rules), twins])
@@ -74,6 +74,13 @@ def pairs(known: pa.Table, rows: pa.Table, rules: Rules) -> pa.Table:
     return pa.concat_tables(
         [pairs_of_sets(taken(every, by), rules, by >= len(others)), pairs_of_copies(copies, twins, rules)]
     )
+
+
+def _without_sets(rows: pa.Table) -> pa.Table:
+    """Rows with null in place of their sets: very many may be the best of copies."""
+    at = rows.column_names.index("shingles")
+    field = rows.schema.field(at)
+    return rows.set_column(at, field, pa.nulls(len(rows), field.type))
 
 
 def _with(rows: pa.Table, role: int, look: int) -> pa.Table:

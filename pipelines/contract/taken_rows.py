@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import contiguous
 
+_NONE = pa.py_buffer(b"")
+
 
 def taken(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
     """The rows of these numbers, each column in one piece."""
@@ -29,6 +31,8 @@ def taken_values(column: pa.Array, places: pa.Array) -> pa.Array:
     until = column.offset + len(column) + 1
     bounds = pa.py_buffer((np.frombuffer(ends, np.int64)[:until] + column.values.offset) * width)
     data = column.values.buffers()[1]
+    if data is None or not data.address:  # as Arrow reads values of lists that are all empty or null
+        data = _NONE
     texts = pa.Array.from_buffers(pa.large_binary(), len(column), [valid, bounds, data], offset=column.offset)
     valid, bounds, data = texts.take(places).buffers()
     ends = np.frombuffer(bounds, np.int64)[: len(places) + 1] // width

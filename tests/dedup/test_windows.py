@@ -155,42 +155,6 @@ def test_near_duplicates(
         compare_rounds(stage, documents(texts), draw)
 
 
-def in_one_bucket(groups: int, each: int) -> Documents:
-    """Groups of documents that are alike, the longest first, all of which share the bucket of a band."""
-    texts = [
-        " ".join([*(f"g{group}w{n}" for n in range(30 - group)), f"own{group}x{number}"])
-        for group in range(groups)
-        for number in range(each)
-    ]
-    for shared in range(10_000):
-        docs = documents([f"shared{shared} {text}" for text in texts])
-        keys = Minhash(width=1, bands=2, rows=1).sketch(*docs.utf8())[2]
-        if len(np.unique(keys[:, 0])) == 1:
-            return docs
-    raise AssertionError("no word is the least of all")
-
-
-@pytest.mark.parametrize("pending", [1, 4, 256])
-def test_leaders_behind_a_crowd_that_is_alike(monkeypatch: pytest.MonkeyPatch, pending: int) -> None:
-    """Each look finds the leader of a further group, or of all that it has room for."""
-    monkeypatch.setattr(crowds, "PENDING", pending)
-    looks: list[bool] = []
-    again = crowds.again
-
-    def counted(*given: Any) -> pa.Table | None:
-        found = again(*given)
-        looks.append(found is not None)
-        return found
-
-    monkeypatch.setattr(crowds, "again", counted)
-    docs = in_one_bucket(4, 12)
-    for most in (2, 3, 6):
-        looks.clear()
-        stage = Minhash(width=1, bands=2, rows=1, max_bucket=most)
-        assert compare_rounds(stage, docs, random.Random(most)) >= 4 * 11
-        assert sum(looks) >= (min(most, 4) - 1 if pending < 5 else 1)
-
-
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.text("ab", max_size=12), min_size=1, max_size=20),

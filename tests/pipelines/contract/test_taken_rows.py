@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.ipc as ipc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,3 +47,15 @@ def test_a_table_keeps_its_schema() -> None:
     found = taken(table, np.array([2, 1]))
     assert found.schema.equals(table.schema, check_metadata=True)
     assert found.column("lists").to_pylist() == [[], [2, 3]]
+
+
+def test_lists_without_values_that_were_read_from_a_file_are_taken() -> None:
+    """Arrow reads the values of a batch that has none as a buffer without an address."""
+    for lists in ([None, None], [[], None, []]):
+        column = pa.array(lists, pa.large_list(pa.uint64()))
+        sink = pa.BufferOutputStream()
+        with ipc.new_file(sink, pa.schema({"lists": column.type})) as file:
+            file.write_batch(pa.record_batch([column], ["lists"]))
+        read = ipc.open_file(sink.getvalue()).get_batch(0).column(0)
+        places = pa.array([1, None, 0, 1])
+        assert taken_values(read, places).equals(column.take(places))
