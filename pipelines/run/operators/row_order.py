@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import unwritable
-from corpusmill.pipelines.contract.taken_rows import taken
+from corpusmill.pipelines.contract.taken_rows import as_taken, taken
 
 ADDRESS = ("unit", "row")
 FIRST = ("key", *ADDRESS)
@@ -23,7 +23,7 @@ _Keys = npt.NDArray[np.uint64]
 def in_order(rows: pa.Table) -> pa.Table:
     """`rows` sorted by (key, unit, row); those of one key and address stay in their order."""
     order = order_of(rows)
-    return rows.combine_chunks() if order is None else taken(rows, order)
+    return as_taken(rows) if order is None else taken(rows, order)
 
 
 def order_of(rows: pa.Table) -> _Order | None:
@@ -39,7 +39,7 @@ def by_document(rows: pa.Table) -> pa.Table:
     unit, row = (rows.column(name).to_numpy() for name in ADDRESS)
     address = unit.astype(np.uint64) << np.uint64(32) | row
     order = None if (address[1:] >= address[:-1]).all() else _moved(address, unit, row)
-    return rows.combine_chunks() if order is None else taken(rows, order)
+    return as_taken(rows) if order is None else taken(rows, order)
 
 
 def meeting(rows: pa.Table) -> pa.Table:

@@ -8,7 +8,8 @@ import pyarrow.ipc as ipc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.contract.taken_rows import taken, taken_values
+from corpusmill.pipelines.contract.taken_rows import as_taken, taken, taken_values
+from corpusmill.pipelines.run.operators.row_order import by_document
 
 NUMBERS = st.lists(st.none() | st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=9)
 
@@ -59,3 +60,41 @@ def test_lists_without_values_that_were_read_from_a_file_are_taken() -> None:
         read = ipc.open_file(sink.getvalue()).get_batch(0).column(0)
         places = pa.array([1, None, 0, 1])
         assert taken_values(read, places).equals(column.take(places))
+
+
+def test_what_lies_where_there_is_no_value_reaches_no_file() -> None:
+    """Equal tables are equal bytes, whatever is in memory under nulls and behind the last bit."""
+
+    def table(filler: int) -> pa.Table:
+        valid = pa.py_buffer(bytes([0b101 | filler << 3 & 0xFF]))
+        numbers = np.array([1, filler, 3], np.int64)
+        ends = np.array([0, 1, 1 + filler, 2 + filler], np.int64)
+        letters = b"a" + b"x" * filler + b"b"
+        bits = pa.py_buffer(bytes([0b011 | filler << 3 & 0xFF]))
+        text = [valid, pa.py_buffer(ends), pa.py_buffer(letters)]
+        columns = {
+            "number": pa.Array.from_buffers(pa.int64(), 3, [valid, pa.py_buffer(numbers)]),
+            "bit": pa.Array.from_buffers(pa.bool_(), 3, [None, bits]),
+            "text": pa.Array.from_buffers(pa.large_string(), 3, text),
+            "plain": pa.array([7, 8, 9], pa.uint32()),
+        }
+        columns["both"] = pa.StructArray.from_arrays([columns["number"], columns["plain"]], ["n", "p"])
+        columns["some"] = pa.LargeListArray.from_arrays(pa.array([0, 2, 2, 3]), columns["number"])
+        return pa.table(columns)
+
+    def written(rows: pa.Table) -> bytes:
+        sink = pa.BufferOutputStream()
+        with ipc.new_file(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        return bytes(sink.getvalue())
+
+    one, other = table(5), table(2)
+    assert one.equals(other)
+    assert written(one) != written(other)
+    for name in one.column_names:
+        assert written(as_taken(one.select([name]))) == written(as_taken(other.select([name]))), name
+    assert as_taken(one).equals(one)
+    address = pa.array([0, 1, 2], pa.uint32())
+    for rows in (one, other):
+        rows = rows.append_column("unit", address).append_column("row", address)
+        assert written(by_document(rows)) == written(as_taken(rows)) == written(taken(rows, np.arange(3)))
