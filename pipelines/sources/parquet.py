@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from corpusmill.pipelines.sources.assembly.tables import TableMapper
     from corpusmill.pipelines.sources.looking.look import Look
+
+
+_FEW_ROWS = 64  # of a damaged row group that are read at once
 
 
 class Parquet(RecordReader):
@@ -31,9 +35,9 @@ class Parquet(RecordReader):
     `index` proves the footer and that every column chunk lies inside the file. Before a row group is read,
     the headers of all its pages are: they must fill their chunks and count the values that the footer counts.
     Page checksums, where the writer made them, and page contents are verified on reading. When a row group
-    fails, the rows of it that were not yet given are quarantined one by one as `bad_parquet`, so that counts
-    stay true. Pages without checksums whose corrupt bytes still decode cannot be told from sound ones by
-    anybody, nor can all changes of the footer, which has none.
+    fails, its rows are read 64 at a time up to the failure, and those from there on are quarantined one by
+    one as `bad_parquet`, so that counts stay true. Pages without checksums whose corrupt bytes still decode
+    cannot be told from sound ones by anybody, nor can all changes of the footer, which has none.
 
     Against small files that become large: a page may hold 64 MiB (or `max_record_bytes`, or 64 times its
     stored bytes) unpacked, a row group of over 100,000 rows 64 rows a stored byte and of nested values 2^23 a
@@ -90,33 +94,52 @@ class Parquet(RecordReader):
             for group in range(split.start, split.end):
                 if group == there:
                     there = _bring_some(path, file.metadata, group, split.end)
-                position = f"{name}, row group {group}"
-                given = 0
-                try:
-                    for part in self._parts(file, raw, group, end):
-                        for piece, size in self._pieces(part):
-                            if size is not None:
-                                yield _too_large(size, f"{position}, row {given}", self._row_bytes)
-                                given += 1
-                                continue
-                            for batch in mapper.batches(piece, f"row group {group}", given):
-                                yield batch
-                                given += len(batch.documents) + len(batch.quarantined)
-                except Exception as error:  # whatever Arrow raises, the rest of the group is lost
-                    if isinstance(error, (DataError, ImportError)) or getattr(error, "errno", None):
-                        raise
-                    yield from self._lost(file.metadata.row_group(group), given, position, error)
+                yield from self._group(file, raw, group, end, mapper, name)
 
-    def _parts(self, file: pq.ParquetFile, raw: BinaryIO, group: int, end: int) -> Iterator[pa.RecordBatch]:
-        """Record batches of one row group, all of its rows; `end`: where the file's data ends. Raises
-        ValueError, or what Arrow raises."""
+    def _group(
+        self, file: pq.ParquetFile, raw: BinaryIO, group: int, end: int, mapper: TableMapper, name: str
+    ) -> Iterator[Batch]:
+        """Batches of one row group of a file whose data ends at `end`. Where it is damaged, what was not
+        given is read again in small steps, up to the damage; rows from there on are lost."""
+        place, given = f"row group {group}", 0
+        position = f"{name}, {place}"
+        for most in (file.metadata.row_group(group).num_rows, _FEW_ROWS):
+            try:
+                parts = _behind(given, self._parts(file, raw, group, end, most))
+                for batch in self._mapped(parts, given, mapper, name, place):
+                    yield batch
+                    given += len(batch.documents) + len(batch.quarantined)
+                return
+            except Exception as error:  # whatever Arrow raises
+                if isinstance(error, (DataError, ImportError)) or getattr(error, "errno", None):
+                    raise
+                fault = error
+        yield from self._lost(file.metadata.row_group(group), given, position, fault)
+
+    def _mapped(
+        self, parts: Iterator[pa.RecordBatch], row: int, mapper: TableMapper, name: str, place: str
+    ) -> Iterator[Batch]:
+        """Batches of the rows of a row group from number `row` on."""
+        for part in parts:
+            for piece, size in self._pieces(part):
+                if size is not None:
+                    yield _too_large(size, f"{name}, {place}, row {row}", self._row_bytes)
+                else:
+                    yield from mapper.batches(piece, place, row)
+                row += piece.num_rows
+
+    def _parts(
+        self, file: pq.ParquetFile, raw: BinaryIO, group: int, end: int, most: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Record batches of one row group, all of its rows, `most` at once; `end`: where the file's data
+        ends. Raises ValueError, or what Arrow raises."""
         import pyarrow as pa
 
         from corpusmill.pipelines.sources.framing.parquet_pages import check_pages
 
         facts = file.metadata.row_group(group)
         pages = check_pages(raw, facts, end, self.max_record_bytes)
-        wanted = _rows(facts)
+        wanted = min(most, _rows(facts))
         # A few bytes of row numbers may stand for as many copies of a value in a dictionary.
         step = max(1, min(wanted, DECODED_BYTES // max(1, pages.dictionary_bytes)))
         kept = [place for place, kind in enumerate(file.schema_arrow.types) if pa.types.is_dictionary(kind)]
@@ -166,6 +189,14 @@ class Parquet(RecordReader):
         metadata = read_footer(path)
         for group in range(split.start, split.end):
             yield from _lost_rows(metadata.row_group(group), 0, f"{name}, row group {group}", cause)
+
+
+def _behind(rows: int, parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What `parts` have behind so many rows."""
+    for part in parts:
+        if rows < part.num_rows:
+            yield part.slice(rows)
+        rows = max(0, rows - part.num_rows)
 
 
 def _bring_some(path: Path, metadata: pq.FileMetaData, first: int, end: int) -> int:

@@ -75,6 +75,23 @@ def test_every_row_is_read_as_it_was_or_quarantined(tmp_path: Path, options: dic
     assert set(whys) == {"bad_parquet"}
 
 
+def test_little_is_lost_before_a_damaged_page(tmp_path: Path) -> None:
+    """A row group is mapped thousands of rows at a time, and read again in small steps where that fails."""
+    texts = [f"Note {n} of the keeper of the light." for n in range(3000)]
+    path = tmp_path / "a.parquet"
+    options: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pq.write_table(pa.table({"text": texts}), path, data_page_size=4096, write_batch_size=50, **options)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"Note 2500 of")] ^= 1
+    path.write_bytes(data)
+    found = read_all(Parquet(files=["x"]), path)
+    assert found.texts == texts[: len(found.texts)]
+    assert 2500 - 64 - 4096 // 36 - 50 <= len(found.texts) <= 2500
+    rows = range(len(found.texts), 3000)
+    assert [lost.position.rpartition(" ")[2] for lost in found.quarantined] == [str(row) for row in rows]
+    assert set(found.whys) == {"bad_parquet"}
+
+
 def test_a_page_that_a_library_would_skip_is_found_by_its_header(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(_file(compression="none", use_dictionary=False))
